@@ -1,0 +1,1 @@
+"""Floor 1, PyTensor: a gp becomes compiled functions."""

@@ -1,0 +1,193 @@
+"""A posterior graph comes in, three compiled functions go out, cut where the new inputs enter.
+
+Pay once for what the new inputs ``X`` do not change (the Cholesky factor, the weights)::
+
+    posterior = compiled.condition(data, point)
+
+and use often, for ``b`` batches of ``q`` points at a time::
+
+    mean, cov, saved = posterior.moments(X)                # b x q, b x q x q
+    X_bar = posterior.vjp(X, mean_bar, cov_bar, saved)     # b x q x d
+
+If ``s = <mean_bar, mean(X)> + <cov_bar, cov(X)>``, then ``X_bar = ds/dX``. PyTensor differentiates the matrix graph of one
+batch; the result is then vectorised. ``saved`` are the triangular solves of the moments, which the gradient needs again.
+``n``, ``b`` and ``q`` are dynamic: new sizes compile nothing.
+"""
+
+__all__ = ["CompiledPosterior", "ConditionedPosterior", "as_input", "compile_posterior"]
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Self
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+from pytensor.compile.mode import Mode, get_mode
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.replace import graph_replace, vectorize_graph
+from pytensor.tensor.elemwise import DimShuffle
+
+from pymc_botorch.config import Linker
+from pymc_botorch.graph.posterior import PosteriorGraph
+from pymc_botorch.graph.rewrites import fold_batches, weights_before_solves
+from pymc_botorch.graph.traversal import descendants, is_solve, nodes_between
+
+type Arrays = tuple[np.ndarray, ...]
+type Compiled = Callable[..., list[np.ndarray]]
+
+MODES: Mapping[Linker, Callable[[], Mode]] = {
+    "numba": lambda: get_mode("NUMBA"),
+    # fast_run fuses elementwise operations into what the Python linker then runs number by number
+    "python": lambda: Mode(linker="py", optimizer="fast_compile"),
+}
+
+
+@dataclass(frozen=True)
+class CompiledPosterior:
+    """The compiled functions of one posterior graph; models, refits and threads share it.
+
+    Attributes:
+        graph: What was compiled.
+        linker: How.
+    """
+
+    graph: PosteriorGraph
+    linker: Linker
+    _condition: Compiled
+    _moments: Compiled
+    _vjp: Compiled
+
+    def condition(self, data: Mapping[str, np.ndarray], point: Mapping[str, np.ndarray]) -> "ConditionedPosterior":
+        """Return the posterior for these data and parameters.
+
+        Args:
+            data: A value for each of ``graph.data``.
+            point: A value for each of ``graph.parameters``.
+        """
+        values = [*(data[name] for name in self.graph.data), *(point[name] for name in self.graph.parameters)]
+        noise, *frozen = self._condition(*map(as_input, values))
+        return ConditionedPosterior(self, noise, tuple(map(as_input, frozen)))
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Return itself: compiled functions hold no state of a model."""
+        return self
+
+
+@dataclass(frozen=True)
+class ConditionedPosterior:
+    """A posterior given data and parameters: moments at any new inputs, and their pullback.
+
+    Attributes:
+        compiled: The compiled functions.
+        noise: Variance of the training observations: a scalar, or ``n`` where it differs between them.
+        frozen: What the new inputs do not change.
+        offset: With ``scale``, the affine map of the outcome that means and covariances are reported in.
+        scale: See ``offset``; ``noise`` is not scaled.
+    """
+
+    compiled: CompiledPosterior
+    noise: np.ndarray
+    frozen: Arrays
+    offset: float = 0.0
+    scale: float = 1.0
+
+    def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, Arrays]:
+        """Return mean ``b x q``, covariance ``b x q x q`` and the solves that :meth:`vjp` needs, for ``X`` ``b x q x d``."""
+        mean, cov, *saved = self.compiled._moments(as_input(X), *self.frozen)
+        if self.scale != 1.0 or self.offset != 0.0:
+            mean, cov = self.offset + self.scale * mean, self.scale**2 * cov
+        return mean, cov, tuple(saved)
+
+    def vjp(self, X: np.ndarray, mean_bar: np.ndarray, cov_bar: np.ndarray, saved: Arrays) -> np.ndarray:
+        """Return ``X_bar``, ``b x q x d``: the gradient of ``<mean_bar, mean(X)> + <cov_bar, cov(X)>``."""
+        if self.scale != 1.0:
+            mean_bar, cov_bar = self.scale * mean_bar, self.scale**2 * cov_bar
+        bars = as_input(mean_bar), as_input(cov_bar)
+        return self.compiled._vjp(as_input(X), *bars, *map(as_input, saved), *self.frozen)[0]
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Return itself: it is never changed."""
+        return self
+
+
+def as_input(array: np.ndarray) -> np.ndarray:
+    """Return ``array`` as compiled functions take it: C-contiguous, writeable, float64 (integers stay as they are).
+
+    Numba compiles anew, silently and for seconds, for each other layout.
+    """
+    kept = array.dtype if array.dtype.kind in "iub" else np.float64
+    return np.require(array, dtype=kept, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+
+
+def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterior:
+    """Return the compiled functions of a posterior graph.
+
+    Args:
+        graph: Posterior mean and covariance at symbolic inputs.
+        linker: See :class:`pymc_botorch.config.Config`.
+    """
+    X, mean_bar, cov_bar = graph.X, pt.vector("mean_bar"), pt.matrix("cov_bar")
+    mean, cov = weights_before_solves([graph.mean, graph.cov], X)
+    known = {mean: mean_bar, cov: cov_bar}
+    X_bar = pt.grad(None, X, known_grads=known, return_disconnected="zero", disconnected_inputs="ignore")
+
+    boundary = _boundary([X, mean_bar, cov_bar], [mean, cov, X_bar])
+    frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
+    mean, cov, X_bar = graph_replace([mean, cov, X_bar], dict(zip(boundary, frozen, strict=True)), strict=False)
+    solves = [node.outputs[0] for node in nodes_between([mean, cov]) if is_solve(node) and node.outputs[0].type.ndim == 2]
+    # LAPACK returns them in Fortran order, so it is their transposes that are C-contiguous without a copy
+    saved = [pt.matrix(f"saved_{i}", shape=solve.type.shape[::-1]) for i, solve in enumerate(solves)]
+    X_bar = graph_replace(X_bar, {solve: kept.mT for solve, kept in zip(solves, saved, strict=True)}, strict=False)
+
+    batch = {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in (X, mean_bar, cov_bar, *saved)}
+    outputs = fold_batches(vectorize_graph([mean, cov, *(solve.mT for solve in solves)], {X: batch[X]}))
+    (gradient,) = fold_batches(vectorize_graph([X_bar], batch))
+    return CompiledPosterior(
+        graph,
+        linker,
+        _compile(graph.inputs, [graph.noise, *boundary], linker),
+        _compile([batch[X], *frozen], outputs, linker),
+        _compile([*batch.values(), *frozen], [gradient], linker),
+    )
+
+
+def _compile(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
+    """Return a function of arrays made by :func:`as_input`."""
+    function = pytensor.function(
+        inputs, outputs, mode=MODES[linker](), on_unused_input="ignore", trust_input=True, name="pymc_botorch"
+    )
+    return function if linker == "numba" else _one_at_a_time(function)
+
+
+def _one_at_a_time(function: Compiled) -> Compiled:
+    """Return ``function`` behind a lock: the Python linker keeps its intermediate results in storage of its own."""
+    lock = Lock()
+
+    def locked(*arrays: np.ndarray) -> list[np.ndarray]:
+        with lock:
+            return function(*arrays)
+
+    return locked
+
+
+def _boundary(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:
+    """Return what the part of the graph that depends on ``sources`` reads from the part that does not.
+
+    Views are left on the live side, so that a matrix and its transpose are one variable.
+    """
+    live = descendants(sources, outputs)
+    nodes = nodes_between(outputs)
+    constant: set[Variable] = set()
+    for node in nodes:
+        if all(isinstance(v, Constant) or v in constant for v in node.inputs):
+            constant.update(node.outputs)
+    found: dict[Variable, None] = {}
+    for node in nodes:
+        for variable in node.inputs if not live.isdisjoint(node.outputs) else ():
+            while variable not in live and variable.owner is not None and isinstance(variable.owner.op, DimShuffle):
+                variable = variable.owner.inputs[0]
+            if variable not in live and variable not in constant and not isinstance(variable, Constant):
+                found[variable] = None
+    return list(found)

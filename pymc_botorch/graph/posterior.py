@@ -1,0 +1,162 @@
+"""A ``pm.gp`` object comes in, its posterior at symbolic inputs goes out, with all data and parameters as inputs.
+
+The conditional is PyMC's own (``gp.conditional`` in a scratch model), so that every kernel and mean of PyMC is read as
+it is. Only the jitter that PyMC adds to the predictive covariance is taken off again: the one on the training
+covariance belongs to the fit, the other would make the variance of a point depend on how it is asked for.
+"""
+
+__all__ = ["PosteriorGraph", "read_posterior"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Variable
+from pytensor.graph.replace import graph_replace
+from pytensor.graph.traversal import ancestors, graph_inputs
+from pytensor.tensor.elemwise import Elemwise
+from pytensor.tensor.random.basic import MvNormalRV
+from pytensor.tensor.random.op import RandomVariable
+from pytensor.tensor.variable import TensorConstant, TensorVariable
+
+from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.graph.observations import Observations, constant_value, split_jitter
+
+
+@dataclass(frozen=True)
+class PosteriorGraph:
+    """The posterior of a latent function at new inputs, as expressions of symbolic data and parameters.
+
+    Attributes:
+        X: New inputs, ``q x d`` with static ``d``.
+        mean: Posterior mean, ``q``.
+        cov: Posterior covariance, ``q x q``, of the noise-free function (or of new observations, where it was read
+            with their noise), without jitter.
+        noise: Variance of the observations: a scalar, or ``n`` where it differs between them.
+        data: Symbolic data by name: ``X`` (``n x d``), ``y`` (``n``), ``jitter``, and what else was lifted.
+        parameters: Symbolic free random variables of the PyMC model, by name, on their natural scale.
+    """
+
+    X: TensorVariable
+    mean: TensorVariable
+    cov: TensorVariable
+    noise: TensorVariable
+    data: Mapping[str, Variable]
+    parameters: Mapping[str, Variable]
+
+    @property
+    def inputs(self) -> list[Variable]:
+        """Data, then parameters: what the compiled functions are conditioned on, in this order."""
+        return [*self.data.values(), *self.parameters.values()]
+
+
+def read_posterior(
+    gp: pm.gp.Marginal, observations: Observations, pm_model: pm.Model, *, pred_noise: bool = False
+) -> tuple[PosteriorGraph, dict[str, np.ndarray]]:
+    """Return the posterior graph of ``gp`` and the values of its symbolic data.
+
+    Training data, known noise, shared variables and non-scalar constants of the graph become inputs; nothing of the
+    user's model is changed.
+
+    Args:
+        gp: The gp to predict: the observed one, or an additive component of it.
+        observations: What it is conditioned on.
+        pm_model: The model that holds the gp's parameters.
+        pred_noise: Whether ``cov`` is that of new observations, noise included.
+
+    Returns:
+        The graph, and an array for each entry of its ``data``.
+
+    Raises:
+        DataError: If the gp depends on random variables that are not free variables of ``pm_model``.
+        UnsupportedGPError: If the conditional is not a multivariate normal.
+    """
+    d = observations.X.shape[1]
+    _X = pt.matrix("X_new", shape=(None, d))  # q x d
+    data: dict[str, Variable] = {"X": pt.matrix("X", shape=(None, d)), "y": pt.vector("y"), "jitter": pt.scalar("jitter")}
+    values = {"X": observations.X, "y": observations.y, "jitter": np.asarray(observations.jitter)}
+    noise_func = observations.noise
+    if isinstance(noise_func, pm.gp.cov.WhiteNoise) and (known := constant_value(noise_func.sigma)) is not None:
+        sd = np.asarray(known, dtype=np.float64)
+        values["sigma"] = sd.reshape(()) if sd.size == 1 else sd
+        data["sigma"] = pt.tensor("sigma", shape=(None,) * values["sigma"].ndim, dtype="float64")
+        noise_func = pm.gp.cov.WhiteNoise(data["sigma"])
+
+    given = {"gp": observations.gp, "X": data["X"], "y": data["y"], "sigma": noise_func}
+    with pm.Model(model=None):  # a scratch model: not a child of the one in context
+        f = gp.conditional("f", _X, pred_noise=pred_noise, given=given, jitter=data["jitter"])
+    if not isinstance(f.owner.op, MvNormalRV):
+        raise UnsupportedGPError(
+            f"The conditional of {type(gp).__name__} is {f.owner.op}, not a multivariate normal. Use pm.gp.Marginal."
+        )
+    mean, cov = f.owner.op.dist_params(f.owner)[:2]
+    mean = _without_broadcast(mean)
+    if not pred_noise:
+        cov = _without_jitter(cov, data["jitter"])
+    outputs = [mean, cov, _noise_variance(noise_func, data["X"])]
+
+    parameters = {}
+    for rv in pm_model.free_RVs:
+        if rv in set(ancestors(outputs)):
+            parameters[rv.name] = rv.type(rv.name)
+    outputs = graph_replace(outputs, {pm_model[name]: variable for name, variable in parameters.items()}, strict=False)
+    _check_no_randomness(outputs, pm_model)
+    for leaf in _leaves_to_lift(outputs):
+        name = f"lifted_{len(data)}"
+        values[name] = leaf.get_value() if isinstance(leaf, SharedVariable) else leaf.data
+        shape = tuple(1 if length == 1 else None for length in leaf.type.shape)
+        data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
+        outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
+    mean, cov, noise = outputs
+    return PosteriorGraph(_X, mean, cov, noise, data, parameters), values
+
+
+def _without_jitter(cov: TensorVariable, jitter: TensorVariable) -> TensorVariable:
+    """Return ``cov`` without the ``jitter * eye`` that PyMC's ``stabilize`` added last."""
+    stabilised = split_jitter(cov)
+    if stabilised is None or stabilised[1] is not jitter:
+        raise UnsupportedGPError(
+            "The covariance of this gp's conditional does not end in PyMC's jitter. Use pm.gp.Marginal of PyMC 6."
+        )
+    return stabilised[0]
+
+
+def _without_broadcast(mean: TensorVariable) -> TensorVariable:
+    """Return the mean itself: ``MvNormal.dist`` wraps it in ``Second(cov[:, -1], mean)``, which computes ``cov``."""
+    node = mean.owner
+    is_second = node is not None and isinstance(node.op, Elemwise) and type(node.op.scalar_op).__name__ == "Second"
+    return node.inputs[1] if is_second else mean
+
+
+def _noise_variance(noise_func: pm.gp.cov.BaseCovariance, X: TensorVariable) -> TensorVariable:
+    """Return the variance of the training observations: a scalar where all share it, else ``n``."""
+    if isinstance(noise_func, pm.gp.cov.WhiteNoise):
+        sigma = pt.as_tensor_variable(noise_func.sigma)
+        if sigma.type.broadcastable == (True,) * sigma.type.ndim:
+            return pt.square(sigma).squeeze()
+    return noise_func(X, diag=True)
+
+
+def _leaves_to_lift(outputs: list[Variable]) -> list[Variable]:
+    """Return shared variables and non-scalar floating-point constants: values that a refit may change."""
+    return [
+        leaf
+        for leaf in graph_inputs(outputs)
+        if isinstance(leaf, SharedVariable)
+        or (isinstance(leaf, TensorConstant) and leaf.data.size > 1 and leaf.data.dtype.kind == "f")
+    ]
+
+
+def _check_no_randomness(outputs: list[Variable], pm_model: pm.Model) -> None:
+    """Refuse a graph that still draws random numbers once the model's free variables are inputs."""
+    strangers = [v.name or str(v) for v in ancestors(outputs) if v.owner and isinstance(v.owner.op, RandomVariable | SymbolicRandomVariable)]
+    if strangers:
+        known = ", ".join(rv.name for rv in pm_model.free_RVs) or "none"
+        raise DataError(
+            f"The gp depends on the random variables {', '.join(sorted(set(strangers)))}, which are not free variables of "
+            f"the given PyMC model (its free variables: {known}). Pass the model in which the gp was defined, model=...."
+        )

@@ -1,0 +1,30 @@
+"""What of a graph depends on what: the sweeps that the passes share."""
+
+__all__ = ["descendants", "is_solve", "nodes_between"]
+
+from collections.abc import Iterable, Sequence
+
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.traversal import io_toposort
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.linalg.solvers.core import SolveBase
+
+
+def nodes_between(outputs: Sequence[Variable]) -> list[Apply]:
+    """Return all nodes of the graph of ``outputs``, inputs before outputs."""
+    return list(io_toposort([], list(outputs)))
+
+
+def descendants(sources: Iterable[Variable], outputs: Sequence[Variable]) -> set[Variable]:
+    """Return the variables in the graph of ``outputs`` that depend on ``sources``, these included."""
+    found = set(sources)
+    for node in nodes_between(outputs):
+        if not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return found
+
+
+def is_solve(node: Apply) -> bool:
+    """Say whether a node solves linear systems."""
+    op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
+    return isinstance(op, SolveBase)

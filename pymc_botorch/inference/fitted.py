@@ -1,0 +1,90 @@
+"""A fitted gp, its PyMC model and a point come in; graph, data and parameters go out, ready to be conditioned."""
+
+__all__ = ["FittedGP", "read_fitted"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pymc as pm
+
+from pymc_botorch.graph.compile import ConditionedPosterior
+from pymc_botorch.graph.observations import read_observations
+from pymc_botorch.graph.posterior import PosteriorGraph, read_posterior
+from pymc_botorch.graph.structures import compiled_posterior
+from pymc_botorch.inference.points import read_point
+
+
+@dataclass(frozen=True)
+class FittedGP:
+    """A gp as it was fitted: by value, without a reference to the PyMC model.
+
+    Attributes:
+        graph: The posterior of the noise-free function.
+        noisy_graph: The posterior of new observations where their noise is a covariance function; else None.
+        data: A value for each of ``graph.data``.
+        noisy_data: A value for each of ``noisy_graph.data``.
+        point: A value for each of ``graph.parameters``, and for those of ``noisy_graph``.
+    """
+
+    graph: PosteriorGraph
+    noisy_graph: PosteriorGraph | None
+    data: Mapping[str, np.ndarray]
+    noisy_data: Mapping[str, np.ndarray]
+    point: Mapping[str, np.ndarray]
+
+    @property
+    def X(self) -> np.ndarray:
+        """Training inputs as the gp saw them, ``n x d``."""
+        return self.data["X"]
+
+    @property
+    def y(self) -> np.ndarray:
+        """Training targets as the gp saw them, ``n``."""
+        return self.data["y"]
+
+    def condition(self) -> ConditionedPosterior:
+        """Return the posterior of the noise-free function (compiles its structure where that is new)."""
+        return compiled_posterior(self.graph).condition(self.data, self.point)
+
+    def condition_noisy(self) -> ConditionedPosterior:
+        """Return the posterior of new observations (likewise)."""
+        return compiled_posterior(self.noisy_graph).condition(self.noisy_data, self.point)
+
+
+def read_fitted(
+    gp: pm.gp.Marginal,
+    point: Any,
+    *,
+    model: pm.Model | None,
+    given: Mapping[str, Any] | None,
+    jitter: float | None,
+    inputs_transformed: bool,
+) -> FittedGP:
+    """Return everything that the posterior of ``gp`` at ``point`` needs; compiles nothing.
+
+    Args:
+        gp: See :meth:`pymc_botorch.PyMCGP.from_fitted`, also for the other arguments.
+        point: One value per parameter.
+        model: The PyMC model; None takes the one in context.
+        given: For additive components.
+        jitter: None reads it from the model.
+        inputs_transformed: Whether a transform of the inputs was declared.
+
+    Raises:
+        UnsupportedGPError: If the gp is of another class.
+        DataError: If gp, data, point and model do not fit together.
+        TypeError: If there is no model.
+    """
+    if model is None and pm.Model.get_context(error_if_none=False) is None:
+        raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
+    pm_model = pm.modelcontext(model)
+    observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
+    graph, data = read_posterior(gp, observations, pm_model)
+    noisy_graph, noisy_data = None, {}
+    if not isinstance(observations.noise, pm.gp.cov.WhiteNoise):
+        noisy_graph, noisy_data = read_posterior(gp, observations, pm_model, pred_noise=True)
+    names = {*graph.parameters, *(noisy_graph.parameters if noisy_graph else ())}
+    values = read_point(pm_model, point, names)
+    return FittedGP(graph, noisy_graph, data, noisy_data, values)

@@ -1,0 +1,105 @@
+"""A point as people have it comes in, one checked value per parameter goes out, on its natural scale."""
+
+__all__ = ["read_point"]
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.graph.replace import graph_replace
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_botorch.errors import DataError
+from pymc_botorch.graph.observations import QUICK
+
+AGREEMENT = {"rtol": 1e-5, "atol": 1e-8}  # of a value and its transformed copy, which find_MAP returns side by side
+
+
+def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return the values of the parameters ``names``.
+
+    Args:
+        pm_model: The model of these parameters.
+        point: What ``pm.find_MAP`` returns: values by name, on the natural scale, on the transformed one
+            (``ell_log__``) or both; deterministics are ignored. Or ArviZ data with a posterior of one draw.
+        names: The free random variables that are needed.
+
+    Returns:
+        An array for each name, in the order of the model.
+
+    Raises:
+        DataError: If a parameter is missing, has the wrong shape, is not finite or contradicts its transformed copy,
+            or if a name is unknown to the model.
+    """
+    values = _by_name(point)
+    _check_names(values, pm_model)
+    found: dict[str, np.ndarray] = {}
+    for rv in pm_model.free_RVs:
+        natural = _natural_value(pm_model, rv, values, found)
+        if natural is not None:
+            found[rv.name] = natural
+    wanted = set(names)
+    if missing := [rv.name for rv in pm_model.free_RVs if rv.name in wanted - set(found)]:
+        raise DataError(
+            f"The point has no value for {', '.join(missing)} (it has {', '.join(values) or 'nothing'}). Pass one value for "
+            "each parameter of the gp, as pm.find_MAP() returns them."
+        )
+    return {name: value for name, value in found.items() if name in wanted}
+
+
+def _by_name(point: Any) -> dict[str, np.ndarray]:
+    """Return the point as arrays by name."""
+    if hasattr(point, "children") and "posterior" in point.children:  # an ArviZ DataTree
+        draws = point["posterior"].dataset
+        size = draws.sizes.get("chain", 1) * draws.sizes.get("draw", 1)
+        if size != 1:
+            raise DataError(f"The posterior has {size} draws. Pass one, for example idata.isel(chain=[0], draw=[0]).")
+        point = {name: np.asarray(draws[name]).reshape(draws[name].shape[2:]) for name in draws.data_vars}
+    if not isinstance(point, Mapping):
+        raise DataError(f"point is a {type(point).__name__}. Pass a dict of values by name, as pm.find_MAP() returns it.")
+    return {str(name): np.asarray(value) for name, value in point.items()}
+
+
+def _check_names(values: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:
+    known = {*pm_model.named_vars, *(variable.name for variable in pm_model.value_vars)}
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, sorted(known), n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"It has {', '.join(sorted(known))}."
+            raise DataError(f"The point has a value for {name!r}, which the PyMC model does not know. {hint}")
+
+
+def _natural_value(
+    pm_model: pm.Model, rv: TensorVariable, values: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
+) -> np.ndarray | None:
+    """Return the value of one free variable, from either scale; None where the point has neither."""
+    value_var, transform = pm_model.rvs_to_values[rv], pm_model.rvs_to_transforms[rv]
+    natural = _checked(rv.name, values[rv.name], rv) if rv.name in values else None
+    if transform is None or value_var.name not in values:
+        return natural
+    transformed = _checked(value_var.name, values[value_var.name], transform.forward(rv, *rv.owner.inputs))
+    known = {value_var: pt.constant(transformed, dtype="float64")}
+    known |= {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
+    (backward,) = graph_replace([transform.backward(value_var, *rv.owner.inputs)], known, strict=False)
+    derived = np.asarray(backward.eval(mode=QUICK))
+    if natural is not None and not np.allclose(natural, derived, **AGREEMENT):
+        raise DataError(
+            f"The point contradicts itself: {rv.name} is {natural}, but {value_var.name} = {transformed} means {derived}. "
+            "Pass only one of the two."
+        )
+    return derived if natural is None else natural
+
+
+def _checked(name: str, value: np.ndarray, like: TensorVariable) -> np.ndarray:
+    """Return ``value`` if it is finite and of the shape of ``like``."""
+    shape = like.type.shape
+    if None in shape:
+        shape = tuple(int(length) for length in like.shape.eval(mode=QUICK))
+    if value.shape != shape:
+        raise DataError(f"The point's {name} has shape {value.shape}. Pass a value of shape {shape}.")
+    if value.dtype.kind not in "fiub" or not np.isfinite(value).all():
+        raise DataError(f"The point's {name} is {value}. Pass finite numbers.")
+    return value

@@ -1,0 +1,1 @@
+"""Floor 3, torch: compiled functions become BoTorch models."""

@@ -1,0 +1,29 @@
+"""What the lower floors refuse goes out as BoTorch's exceptions, which PyMC users can still catch as Python's own."""
+
+__all__ = ["InvalidDataError", "UnsupportedModelError", "botorch_errors"]
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botorch.exceptions.errors import InputDataError, UnsupportedError
+
+from pymc_botorch.errors import DataError, UnsupportedGPError
+
+
+class InvalidDataError(InputDataError, ValueError):
+    """Training data, a point or inputs that cannot be used as they are."""
+
+
+class UnsupportedModelError(UnsupportedError, TypeError):
+    """A gp, a transform or an operation that this library does not serve."""
+
+
+@contextmanager
+def botorch_errors() -> Iterator[None]:
+    """Raise the package's small exceptions again as BoTorch's, chained."""
+    try:
+        yield
+    except DataError as error:
+        raise InvalidDataError(str(error)) from error
+    except UnsupportedGPError as error:
+        raise UnsupportedModelError(str(error)) from error
