@@ -31,6 +31,7 @@ from pytensor.tensor.elemwise import DimShuffle
 
 from pymc_botorch.config import Linker
 from pymc_botorch.graph.posterior import PosteriorGraph
+from pymc_botorch.graph.products import plain_products
 from pymc_botorch.graph.rewrites import fold_batches, weights_before_solves
 from pymc_botorch.graph.traversal import descendants, is_solve, nodes_between
 
@@ -156,7 +157,12 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
 def _compile(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
     """Return a function of arrays made by :func:`as_input`."""
     function = pytensor.function(
-        inputs, outputs, mode=MODES[linker](), on_unused_input="ignore", trust_input=True, name="pymc_botorch"
+        inputs,
+        plain_products(outputs),
+        mode=MODES[linker](),
+        on_unused_input="ignore",
+        trust_input=True,
+        name="pymc_botorch",
     )
     return function if linker == "numba" else _one_at_a_time(function)
 

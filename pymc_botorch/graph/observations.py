@@ -2,6 +2,7 @@
 
 __all__ = ["Observations", "constant_value", "read_observations", "split_jitter"]
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.mode import Mode
 from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.traversal import graph_inputs
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.random.basic import MvNormalRV
@@ -96,6 +97,7 @@ def read_observations(
     if not isinstance(noise, pm.gp.cov.BaseCovariance):
         noise = pm.gp.cov.WhiteNoise(noise)
     _check_noise(noise, len(y))
+    _warn_of_white_noise(gp.cov_func)
     likelihoods = _likelihoods(pm_model, y)
     if not likelihoods and not given:
         raise DataError(
@@ -146,9 +148,7 @@ def _check_class(gp: object) -> None:
 def _evaluate(value: Any, name: str, *, allow_expression: bool) -> np.ndarray:
     """Return a copy of training data as a float array, whatever they are in the model."""
     if isinstance(value, Variable) and value.owner is not None:
-        if any(not isinstance(leaf, SharedVariable | TensorConstant) for leaf in graph_inputs([value])) or any(
-            isinstance(leaf.type, RandomType) for leaf in graph_inputs([value])
-        ):
+        if not _is_data(value):
             raise DataError(
                 f"The gp's {name} depends on random variables of the model. Pass plain data to marginal_likelihood; for "
                 "inputs that parameters warp use pm.gp.cov.WarpedInput."
@@ -168,6 +168,12 @@ def _evaluate(value: Any, name: str, *, allow_expression: bool) -> np.ndarray:
         return np.array(array, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"The gp's {name} is not numeric ({error}). Pass floating-point data.") from error
+
+
+def _is_data(value: Variable) -> bool:
+    """Say whether an expression depends on constants and shared data only, not on random numbers."""
+    leaves = graph_inputs([value])
+    return all(isinstance(v, SharedVariable | Constant) and not isinstance(v.type, RandomType) for v in leaves)
 
 
 def _check_data(X: np.ndarray, y: np.ndarray) -> None:
@@ -192,13 +198,27 @@ def _check_noise(noise: pm.gp.cov.BaseCovariance, n: int) -> None:
         raise DataError(f"sigma is {sigma}. Pass finite standard deviations that are not negative.")
 
 
+def _warn_of_white_noise(cov_func: Any) -> None:
+    parts = [cov_func]
+    while parts:
+        part = parts.pop()
+        parts.extend(getattr(part, "_factor_list", ()))
+        if isinstance(part, pm.gp.cov.WhiteNoise):
+            warnings.warn(
+                "WhiteNoise in cov_func counts as part of the function: it raises the variance of every new point, and with "
+                "it expected improvement. Pass the noise as sigma of marginal_likelihood instead.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return
+
+
 def _likelihoods(pm_model: pm.Model, y: np.ndarray) -> list[TensorVariable]:
     """Return the observed multivariate normals of the model whose data are ``y``."""
     found = []
     for rv in pm_model.observed_RVs:
         value = pm_model.rvs_to_values[rv]
-        is_data = all(isinstance(leaf, SharedVariable | TensorConstant) for leaf in graph_inputs([value]))
-        if isinstance(rv.owner.op, MvNormalRV) and is_data:
+        if isinstance(rv.owner.op, MvNormalRV) and _is_data(value):
             observed = np.asarray(value.eval(mode=QUICK))
             if observed.shape == y.shape and np.array_equal(observed.astype(np.float64), y):
                 found.append(rv)
@@ -207,12 +227,12 @@ def _likelihoods(pm_model: pm.Model, y: np.ndarray) -> list[TensorVariable]:
 
 def _read_jitter(likelihoods: list[TensorVariable]) -> float:
     """Return the jitter with which the likelihood was built."""
-    jitters = set()
+    jitters: set[float] = set()
     for rv in likelihoods:
         stabilised = split_jitter(rv.owner.op.dist_params(rv.owner)[1])
         value = None if stabilised is None else constant_value(stabilised[1])
-        jitters.add(None if value is None else float(value))
-    if len(jitters) != 1 or None in jitters:
+        jitters.add(np.nan if value is None else float(value))
+    if len(jitters) != 1 or np.nan in jitters:
         raise DataError(
             "The jitter of the gp's likelihood cannot be read from the PyMC model. Pass jitter=..., the value given to "
             f"marginal_likelihood (PyMC's default is {pm.gp.util.JITTER_DEFAULT:g})."

@@ -77,7 +77,11 @@ def read_posterior(
     """
     d = observations.X.shape[1]
     _X = pt.matrix("X_new", shape=(None, d))  # q x d
-    data: dict[str, Variable] = {"X": pt.matrix("X", shape=(None, d)), "y": pt.vector("y"), "jitter": pt.scalar("jitter")}
+    data: dict[str, Variable] = {
+        "X": pt.matrix("X", shape=(None, d)),
+        "y": pt.vector("y"),
+        "jitter": pt.scalar("jitter"),
+    }
     values = {"X": observations.X, "y": observations.y, "jitter": np.asarray(observations.jitter)}
     noise_func = observations.noise
     if isinstance(noise_func, pm.gp.cov.WhiteNoise) and (known := constant_value(noise_func.sigma)) is not None:
@@ -153,7 +157,11 @@ def _leaves_to_lift(outputs: list[Variable]) -> list[Variable]:
 
 def _check_no_randomness(outputs: list[Variable], pm_model: pm.Model) -> None:
     """Refuse a graph that still draws random numbers once the model's free variables are inputs."""
-    strangers = [v.name or str(v) for v in ancestors(outputs) if v.owner and isinstance(v.owner.op, RandomVariable | SymbolicRandomVariable)]
+    strangers = [
+        v.name or str(v)
+        for v in ancestors(outputs)
+        if v.owner and isinstance(v.owner.op, RandomVariable | SymbolicRandomVariable)
+    ]
     if strangers:
         known = ", ".join(rv.name for rv in pm_model.free_RVs) or "none"
         raise DataError(

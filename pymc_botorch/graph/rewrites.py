@@ -6,7 +6,9 @@ touched. Each can be left out; the tests compare each with itself off.
 
 __all__ = ["fold_batches", "weights_before_solves"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Variable
@@ -70,9 +72,9 @@ def fold_batches(outputs: Sequence[Variable]) -> list[Variable]:
             continue
         left, right = node.inputs[0], node.inputs[-1]
         if isinstance(op, SolveTriangular) and op.b_ndim == 2 and _is_single(left):
-            folded = _over_columns(lambda columns, a=left, op=op: Blockwise(op)(_single(a), columns), right)
+            folded = _over_columns(partial(Blockwise(op), _single(left)), right)
         elif isinstance(op, Dot) and _is_single(left):
-            folded = _over_columns(lambda columns, a=left: _single(a) @ columns, right)
+            folded = _over_columns(partial(pt.dot, _single(left)), right)
         elif isinstance(op, Dot) and _is_single(right):
             sizes = [left.shape[i] for i in range(left.type.ndim - 1)]
             rows = left.reshape((pt.mul(*sizes), left.shape[-1])) @ _single(right)  # (b... p) x k
@@ -85,7 +87,7 @@ def fold_batches(outputs: Sequence[Variable]) -> list[Variable]:
     return list(fgraph.outputs)
 
 
-def _core(node: Apply) -> object:
+def _core(node: Apply) -> Any:
     return node.op.core_op if isinstance(node.op, Blockwise) else node.op
 
 
@@ -109,7 +111,7 @@ def _single(variable: TensorVariable) -> TensorVariable:
     return variable.squeeze(tuple(range(variable.type.ndim - 2)))
 
 
-def _over_columns(function, stack: TensorVariable) -> TensorVariable:
+def _over_columns(function: Callable[[TensorVariable], TensorVariable], stack: TensorVariable) -> TensorVariable:
     """Apply a function of a matrix, column by column independent, to a stack ``b... x m x k`` in one call."""
     *batch, rows, columns = range(stack.type.ndim)
     first = stack.dimshuffle(rows, *batch, columns)  # m x b... x k

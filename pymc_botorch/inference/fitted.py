@@ -21,17 +21,13 @@ class FittedGP:
     """A gp as it was fitted: by value, without a reference to the PyMC model.
 
     Attributes:
-        graph: The posterior of the noise-free function.
-        noisy_graph: The posterior of new observations where their noise is a covariance function; else None.
+        graph: The posterior of the noise-free function, or of new observations.
         data: A value for each of ``graph.data``.
-        noisy_data: A value for each of ``noisy_graph.data``.
-        point: A value for each of ``graph.parameters``, and for those of ``noisy_graph``.
+        point: A value for each of ``graph.parameters``.
     """
 
     graph: PosteriorGraph
-    noisy_graph: PosteriorGraph | None
     data: Mapping[str, np.ndarray]
-    noisy_data: Mapping[str, np.ndarray]
     point: Mapping[str, np.ndarray]
 
     @property
@@ -45,12 +41,8 @@ class FittedGP:
         return self.data["y"]
 
     def condition(self) -> ConditionedPosterior:
-        """Return the posterior of the noise-free function (compiles its structure where that is new)."""
+        """Return the posterior, given data and point (compiles its structure where that is new)."""
         return compiled_posterior(self.graph).condition(self.data, self.point)
-
-    def condition_noisy(self) -> ConditionedPosterior:
-        """Return the posterior of new observations (likewise)."""
-        return compiled_posterior(self.noisy_graph).condition(self.noisy_data, self.point)
 
 
 def read_fitted(
@@ -61,8 +53,11 @@ def read_fitted(
     given: Mapping[str, Any] | None,
     jitter: float | None,
     inputs_transformed: bool,
-) -> FittedGP:
+) -> tuple[FittedGP, FittedGP | None]:
     """Return everything that the posterior of ``gp`` at ``point`` needs; compiles nothing.
+
+    The second is the posterior of new observations where their noise is a covariance function, else None: independent
+    noise is added to the first.
 
     Args:
         gp: See :meth:`pymc_botorch.PyMCGP.from_fitted`, also for the other arguments.
@@ -81,10 +76,10 @@ def read_fitted(
         raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
     pm_model = pm.modelcontext(model)
     observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
-    graph, data = read_posterior(gp, observations, pm_model)
-    noisy_graph, noisy_data = None, {}
-    if not isinstance(observations.noise, pm.gp.cov.WhiteNoise):
-        noisy_graph, noisy_data = read_posterior(gp, observations, pm_model, pred_noise=True)
-    names = {*graph.parameters, *(noisy_graph.parameters if noisy_graph else ())}
-    values = read_point(pm_model, point, names)
-    return FittedGP(graph, noisy_graph, data, noisy_data, values)
+    correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)
+    graphs = [read_posterior(gp, observations, pm_model, pred_noise=noisy) for noisy in (False, True)[: 1 + correlated]]
+    values = read_point(pm_model, point, {name for graph, _ in graphs for name in graph.parameters})
+    function, *observation = [
+        FittedGP(graph, data, {name: values[name] for name in graph.parameters}) for graph, data in graphs
+    ]
+    return function, (observation[0] if observation else None)

@@ -15,7 +15,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.observations import QUICK
 
-AGREEMENT = {"rtol": 1e-5, "atol": 1e-8}  # of a value and its transformed copy, which find_MAP returns side by side
+AGREEMENT = 1e-5  # relative, of a value and its transformed copy, which find_MAP returns side by side
 
 
 def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
@@ -85,7 +85,7 @@ def _natural_value(
     known |= {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
     (backward,) = graph_replace([transform.backward(value_var, *rv.owner.inputs)], known, strict=False)
     derived = np.asarray(backward.eval(mode=QUICK))
-    if natural is not None and not np.allclose(natural, derived, **AGREEMENT):
+    if natural is not None and not np.allclose(natural, derived, rtol=AGREEMENT):
         raise DataError(
             f"The point contradicts itself: {rv.name} is {natural}, but {value_var.name} = {transformed} means {derived}. "
             "Pass only one of the two."

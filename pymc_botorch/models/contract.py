@@ -88,9 +88,9 @@ class AbstractPyMCGP(GPyTorchModel, GP):
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
         self.eval()
         inputs = self.transform_inputs(X if X.dtype == torch.float64 else X.to(torch.float64))
-        noisy = observation_noise is True and self.observed is not None
-        mvn = self._moments(inputs, self.observed if noisy else self.conditioned, like=X)
-        if not noisy and observation_noise is not False:
+        correlated = self.observed if observation_noise is True else None
+        mvn = self._moments(inputs, correlated or self.conditioned, like=X)
+        if correlated is None and observation_noise is not False:
             mvn = _add_noise(mvn, self._noise_at(observation_noise, mvn))
         posterior = GPyTorchPosterior(mvn)
         transform = getattr(self, "outcome_transform", None)

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from linear_operator import LinearOperator, to_linear_operator
-from linear_operator.utils.getitem import _noop_index
 from torch import Tensor
 
 from pymc_botorch.graph.compile import ConditionedPosterior
@@ -36,10 +35,12 @@ class PosteriorCovariance(LinearOperator):
 
     @property
     def dtype(self) -> torch.dtype:
+        """The dtype of the posterior."""
         return self._variance.dtype
 
     @property
     def device(self) -> torch.device:
+        """The device of the posterior."""
         return self._variance.device
 
     def _size(self) -> torch.Size:
@@ -49,6 +50,7 @@ class PosteriorCovariance(LinearOperator):
         return self._variance
 
     def to_dense(self) -> Tensor:
+        """Return the matrix, ``... x q x q``; computed once."""
         return self._dense
 
     def _matmul(self, rhs: Tensor) -> Tensor:
@@ -58,10 +60,10 @@ class PosteriorCovariance(LinearOperator):
         return self
 
     def _getitem(self, row_index: Any, col_index: Any, *batch_indices: Any) -> LinearOperator:
-        if row_index is col_index or (isinstance(row_index, slice) and row_index == col_index):
-            if all(index is _noop_index or isinstance(index, slice | int) for index in batch_indices):
-                points = (*batch_indices, row_index)
-                return PosteriorCovariance(self._X[(*points, _noop_index)], self._variance[points], self._posterior)
+        same_points = isinstance(row_index, slice) and row_index == col_index
+        if same_points and all(isinstance(index, slice | int) for index in batch_indices):
+            points = (*batch_indices, row_index)
+            return PosteriorCovariance(self._X[(*points, slice(None))], self._variance[points], self._posterior)
         return to_linear_operator(self._dense[(*batch_indices, row_index, col_index)])
 
     def _get_indices(self, row_index: Tensor, col_index: Tensor, *batch_indices: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihoo
 from torch import Tensor
 
 from pymc_botorch.graph.compile import ConditionedPosterior
-from pymc_botorch.inference.fitted import read_fitted
+from pymc_botorch.inference.fitted import FittedGP, read_fitted
 from pymc_botorch.models.contract import AbstractPyMCGP, affine
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 
@@ -29,6 +29,12 @@ class PyMCGP(AbstractPyMCGP):
     Made by :meth:`from_fitted`. Acquisition functions, ``optimize_acqf`` and samplers take it as they take a
     ``SingleTaskGP``; its posterior is PyMC's, computed by compiled functions, with exact gradients.
     """
+
+    _fitted: FittedGP
+    _noisy: FittedGP | None
+    _raw_X: Tensor
+    _conditioned: ConditionedPosterior
+    _observed: ConditionedPosterior | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("PyMCGP has no constructor yet. Use PyMCGP.from_fitted(gp, point, model=...).")
@@ -87,17 +93,17 @@ class PyMCGP(AbstractPyMCGP):
             (torch.Size([2, 1]), torch.Size([2, 1]))
         """
         with botorch_errors():
-            fitted = read_fitted(
+            fitted, noisy = read_fitted(
                 gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
             raw_X = _undo(input_transform, torch.from_numpy(fitted.X))
             offset, scale = (affine(outcome_transform) if outcome_transform is not None else None) or (0.0, 1.0)
             self = cls.__new__(cls)
             Model.__init__(self)
-            self._fitted = fitted
+            self._fitted, self._noisy = fitted, noisy
             self._raw_X = raw_X
+            self._observed = None
             self._conditioned = replace(fitted.condition(), offset=offset, scale=scale)
-        self._observed = None
         self.likelihood = _likelihood(torch.from_numpy(self._conditioned.noise))
         if input_transform is not None:
             self.input_transform = input_transform
@@ -113,9 +119,9 @@ class PyMCGP(AbstractPyMCGP):
     @property
     def observed(self) -> ConditionedPosterior | None:
         """The posterior of new observations where their noise is correlated; compiled when first asked for."""
-        if self._observed is None and self._fitted.noisy_graph is not None:
-            noisy = self._fitted.condition_noisy()
-            self._observed = replace(noisy, offset=self._conditioned.offset, scale=self._conditioned.scale)
+        if self._observed is None and self._noisy is not None:
+            noisy, base = self._noisy.condition(), self._conditioned
+            self._observed = replace(noisy, offset=base.offset, scale=base.scale)
         return self._observed
 
     @property

@@ -1,0 +1,22 @@
+# Each target makes the environment where it is missing; `make PYTHON=/path/to/python3.13 ...` names an interpreter.
+export PYTHONPATH := $(CURDIR)
+export PYTHONWARNINGS := ignore:`torch.jit.script` is deprecated:FutureWarning
+export MPLBACKEND := Agg
+PYTHON_OF_ENVIRONMENT = $$(tools/python)
+
+.PHONY: demo test lint tutorials environment
+
+demo:
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" examples/clover.py
+
+test:
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest
+
+lint:
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
+
+tutorials:
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/tutorials.py
+
+environment:
+	@echo "$(PYTHON_OF_ENVIRONMENT)"

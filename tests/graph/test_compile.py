@@ -1,0 +1,141 @@
+"""What the compiled graphs cost, and that nothing compiles twice."""
+
+from itertools import pairwise
+
+import numpy as np
+import pymc as pm
+import pytest
+import torch
+from pytensor.graph.traversal import ancestors
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.linalg.decomposition.cholesky import Cholesky
+from pytensor.tensor.linalg.solvers.core import SolveBase
+from zoo import KERNELS, data, marginal
+
+from pymc_botorch import PyMCGP
+from pymc_botorch.graph import compile as compile_module
+from pymc_botorch.graph import structures
+from pymc_botorch.graph.compile import compile_posterior
+from pymc_botorch.inference.fitted import read_fitted
+
+
+def count(function: object, op: type) -> int:
+    nodes = function.maker.fgraph.toposort()
+    return sum(isinstance(node.op.core_op if isinstance(node.op, Blockwise) else node.op, op) for node in nodes)
+
+
+@pytest.fixture
+def functions(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """The three PyTensor functions of each kernel's posterior."""
+    monkeypatch.setattr(compile_module, "_one_at_a_time", lambda function: function)
+    return {name: compile_posterior(fitted(name).graph, "python") for name in KERNELS}
+
+
+def fitted(kernel: str = "Matern52", **options: object):
+    case = marginal(kernel, **options)
+    return read_fitted(case.gp, case.point, model=case.pm_model, given=None, jitter=None, inputs_transformed=False)[0]
+
+
+def test_moments_factorise_nothing_and_solve_one_triangular_system(functions: dict) -> None:
+    for compiled in functions.values():
+        assert count(compiled._condition, Cholesky) == 1
+        assert count(compiled._moments, Cholesky) == 0
+        assert count(compiled._moments, SolveBase) == 1
+        assert count(compiled._vjp, Cholesky) == 0
+        assert count(compiled._vjp, SolveBase) == 1
+
+
+def test_the_mean_alone_needs_no_solve(functions: dict) -> None:
+    for compiled in functions.values():
+        mean = compiled._moments.maker.fgraph.outputs[0]
+        assert not any(isinstance(v.owner.op, SolveBase) for v in ancestors([mean]) if v.owner)
+
+
+def test_rewrites_change_cost_but_not_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = fitted()
+    X = np.random.default_rng(0).uniform(size=(3, 4, 2))
+    bars = np.ones((3, 4)), np.ones((3, 4, 4))
+    results = []
+    for off in ([], ["weights_before_solves"], ["fold_batches"], ["plain_products"]):
+        with monkeypatch.context() as patch:
+            for name in off:
+                patch.setattr(compile_module, name, lambda outputs, *_: list(outputs))
+            posterior = compile_posterior(read.graph, "python").condition(read.data, read.point)
+        mean, cov, saved = posterior.moments(X)
+        results.append((mean, cov, posterior.vjp(X, *bars, saved)))
+    for result in results[1:]:
+        for got, expected in zip(result, results[0], strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+
+
+def test_fifty_sizes_of_n_b_and_q_compile_one_structure() -> None:
+    structures.cache_clear()
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        case = marginal(n=int(rng.integers(1, 30)), seed=int(rng.integers(1000)))
+        model = PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model)
+        X = torch.from_numpy(rng.uniform(size=(rng.integers(1, 6), rng.integers(1, 6), 2))).requires_grad_()
+        posterior = model.posterior(X)
+        (posterior.mean.sum() + posterior.variance.sum()).backward()
+        assert X.grad.isfinite().all()
+    assert structures.cache_info() == (49, 1, 1)
+
+
+def known_values(ls: list[float], sigma: object, p: float = 0.5) -> PyMCGP:
+    X, y = data()
+    with pm.Model() as pm_model:
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.RatQuad(2, ls=ls, alpha=p))
+        gp.marginal_likelihood("y", X, y, sigma=sigma)
+    return PyMCGP.from_fitted(gp, {}, model=pm_model)
+
+
+def test_known_arrays_are_inputs_and_other_constants_are_never_served_stale() -> None:
+    structures.cache_clear()
+    x = torch.rand(3, 2, dtype=torch.double)
+    means = [known_values([0.3, 0.5], np.full(12, 0.1)).posterior(x).mean]
+    means.append(known_values([0.4, 0.8], np.full(12, 0.1)).posterior(x).mean)
+    means.append(known_values([0.4, 0.8], np.linspace(0.1, 0.9, 12)).posterior(x).mean)
+    assert structures.cache_info().compilations == 1
+    means.append(known_values([0.4, 0.8], np.linspace(0.1, 0.9, 12), p=2.0).posterior(x).mean)
+    assert structures.cache_info().compilations == 2
+    for one, other in pairwise(means):
+        assert (one - other).abs().max() > 1e-4
+
+
+def test_the_cache_is_bounded_and_keeps_what_was_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    structures.cache_clear()
+    monkeypatch.setattr(structures, "MAX_STRUCTURES", 2)
+    for p in (0.5, 1.0, 0.5, 2.0, 0.5):
+        known_values([0.3, 0.5], 0.1, p)
+    assert structures.cache_info() == (2, 3, 2)
+    structures.cache_clear()
+    assert structures.cache_info() == (0, 0, 0)
+
+
+def test_linkers_are_checked_and_kept_apart() -> None:
+    from pymc_botorch import config
+
+    with pytest.raises(ValueError, match=r"No linker is called 'c'.*'numba', 'python'"):
+        config.linker = "c"
+    before = config.linker
+    with config.change_flags(linker="numba"):
+        assert config.linker == "numba"
+    assert config.linker == before
+
+
+@pytest.mark.numba
+def test_under_numba_the_posterior_and_its_gradient_are_those_of_the_python_linker() -> None:
+    read = fitted()
+    X = np.random.default_rng(2).uniform(size=(3, 4, 2))
+    results = []
+    for linker in ("python", "numba"):
+        posterior = structures.compiled_posterior(read.graph, linker).condition(read.data, read.point)
+        for shape in ((3, 4, 2), (12, 1, 2), (1, 1, 2)):
+            x = X.reshape(-1)[: np.prod(shape)].reshape(shape)
+            mean, cov, saved = posterior.moments(x)
+            results.append((linker, mean, cov, posterior.vjp(x, mean, cov, saved)))
+            assert all(array.flags.c_contiguous for array in saved)  # no copy, and no second specialisation
+    half = len(results) // 2
+    for (_, *slow), (_, *fast) in zip(results[:half], results[half:], strict=True):
+        for got, expected in zip(fast, slow, strict=True):
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)

@@ -1,0 +1,366 @@
+"""The posterior of a fitted gp: gradients, laziness, noise, transforms, snapshots, dtypes."""
+
+import copy
+
+import numpy as np
+import pymc as pm
+import pytest
+import torch
+from botorch.acquisition.objective import ScalarizedPosteriorTransform
+from botorch.models.transforms import Log, Normalize, Standardize
+from botorch.posteriors import GPyTorchPosterior, TransformedPosterior
+from linear_operator import LinearOperator
+from zoo import POINT, data, marginal
+
+from pymc_botorch import PyMCGP
+from pymc_botorch.graph import compile as compile_module
+from pymc_botorch.models.covariance import PosteriorCovariance
+
+SAME = {"rtol": 0, "atol": 1e-12}  # one number by two routes through the same functions
+
+
+@pytest.fixture
+def model() -> PyMCGP:
+    case = marginal()
+    return PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model)
+
+
+def inputs(*shape: int, requires_grad: bool = False) -> torch.Tensor:
+    return torch.rand(*shape, dtype=torch.double, requires_grad=requires_grad)
+
+
+@pytest.mark.parametrize("kernel", ["Matern52", "Matern32", "ExpQuad"])
+def test_gradients_of_mean_variance_and_covariance_are_right(kernel: str) -> None:
+    case = marginal(kernel)
+    model = PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model)
+    for X in (
+        inputs(4, 2, requires_grad=True),
+        inputs(2, 3, 2, requires_grad=True),
+        inputs(2, 1, 2, requires_grad=True),
+    ):
+        for read in (
+            lambda X: model.posterior(X).mean,
+            lambda X: model.posterior(X).variance,
+            lambda X: model.posterior(X).distribution.covariance_matrix,
+        ):
+            assert torch.autograd.gradcheck(read, (X,))
+
+
+def test_gradients_through_the_lazy_covariance_are_right(model: PyMCGP, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymc_botorch.models.contract.JOINT_UP_TO", 2)
+    X = inputs(2, 3, 2, requires_grad=True)
+    assert isinstance(model.posterior(X).distribution.lazy_covariance_matrix, PosteriorCovariance)
+    for read in (lambda X: model.posterior(X).variance, lambda X: model.posterior(X).distribution.covariance_matrix):
+        assert torch.autograd.gradcheck(read, (X,))
+
+
+def test_it_is_exactly_a_gpytorch_posterior_with_a_linear_operator(model: PyMCGP) -> None:
+    posterior = model.posterior(inputs(3, 2, 2))
+    assert type(posterior) is GPyTorchPosterior
+    assert isinstance(posterior.distribution.lazy_covariance_matrix, LinearOperator)
+    assert posterior.rsample(torch.Size([5])).shape == (5, 3, 2, 1)
+
+
+def test_values_alone_compute_no_gradient(model: PyMCGP, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a gradient was computed")
+
+    monkeypatch.setattr(compile_module.ConditionedPosterior, "vjp", fail)
+    with torch.no_grad():
+        posterior = model.posterior(inputs(3, 2, 2, requires_grad=True))
+    assert not posterior.mean.requires_grad
+    assert not model.posterior(inputs(3, 2, 2)).mean.requires_grad
+
+
+def test_a_second_derivative_is_refused(model: PyMCGP) -> None:
+    X = inputs(2, 2, requires_grad=True)
+    (first,) = torch.autograd.grad((model.posterior(X).mean ** 2).sum(), X, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+def test_an_input_changed_before_the_backward_pass_is_noticed(model: PyMCGP) -> None:
+    X = inputs(2, 2, requires_grad=True)
+    Z = X * 1.0
+    mean = model.posterior(Z).mean.sum()
+    Z.data.add_(0)  # .data hides it from torch ...
+    with torch.no_grad():
+        Z.add_(1.0)  # ... an in-place operation does not
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        mean.backward()
+
+
+def test_a_variance_is_the_same_alone_and_from_the_covariance(model: PyMCGP) -> None:
+    X = inputs(50, 2)
+    alone = model.posterior(X.unsqueeze(-2)).variance.flatten()
+    lazy = model.posterior(X).variance.flatten()
+    dense = model.posterior(X).distribution.covariance_matrix.diagonal()
+    torch.testing.assert_close(lazy, alone, rtol=0, atol=0)
+    torch.testing.assert_close(dense, alone, **SAME)
+
+
+def test_4096_joint_points_build_no_square_matrix(model: PyMCGP, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    moments = compile_module.ConditionedPosterior.moments
+
+    def spy(self: object, X: np.ndarray) -> tuple:
+        result = moments(self, X)
+        sizes.extend(array.size for array in (*result[:2], *result[2]))
+        return result
+
+    monkeypatch.setattr(compile_module.ConditionedPosterior, "moments", spy)
+    posterior = model.posterior(inputs(4096, 2))
+    assert posterior.variance.shape == posterior.mean.shape == (4096, 1)
+    noisy = model.posterior(inputs(4096, 2), observation_noise=True)
+    assert noisy.variance.shape == (4096, 1)
+    assert max(sizes) <= 4096 * 12  # n = 12
+
+
+def test_the_lazy_covariance_slices_expands_and_multiplies_like_its_matrix(model: PyMCGP) -> None:
+    lazy = model.posterior(inputs(3, 40, 2)).distribution.lazy_covariance_matrix
+    dense = lazy.to_dense()
+    assert isinstance(lazy[..., :5, :5], PosteriorCovariance)
+    assert isinstance(lazy[1], PosteriorCovariance)
+    for read in (
+        lambda c: c[..., :5, :5],
+        lambda c: c[1],
+        lambda c: c[..., -4:, :],
+        lambda c: c[:2, 3, :],
+        lambda c: c.mT,
+        lambda c: c.unsqueeze(1),
+        lambda c: c.permute(0, 1, 2) if isinstance(c, LinearOperator) else c,
+        lambda c: c.expand(2, 3, 40, 40),
+        lambda c: c * 2.0,
+        lambda c: c + torch.eye(40, dtype=torch.double),
+        lambda c: c @ torch.ones(40, 2, dtype=torch.double),
+    ):
+        got, expected = read(lazy), read(dense)
+        got = got.to_dense() if isinstance(got, LinearOperator) else got
+        torch.testing.assert_close(got, expected, **SAME)
+    rows = torch.tensor([0, 2]), torch.tensor([1, 5]), torch.tensor([7, 5])
+    torch.testing.assert_close(lazy[rows], dense[rows], **SAME)
+    torch.testing.assert_close(lazy.diagonal(dim1=-1, dim2=-2), dense.diagonal(dim1=-1, dim2=-2), **SAME)
+
+
+def test_a_row_with_nan_gives_nan_in_that_row_only(model: PyMCGP) -> None:
+    for q in (4, 40):
+        X = inputs(2, q, 2)
+        clean = model.posterior(X)
+        X[1, 2, 0] = torch.nan
+        posterior = model.posterior(X)
+        spoilt = torch.zeros(2, q, dtype=torch.bool)
+        spoilt[1, 2] = True
+        for got, expected in ((posterior.mean, clean.mean), (posterior.variance, clean.variance)):
+            assert torch.equal(got.squeeze(-1).isnan(), spoilt)
+            torch.testing.assert_close(got.squeeze(-1)[~spoilt], expected.squeeze(-1)[~spoilt], **SAME)
+
+
+def test_variance_stays_positive_without_noise_and_jitter() -> None:
+    X, y = data()
+    with pm.Model() as pm_model:
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.ExpQuad(2, ls=0.2))
+        gp.marginal_likelihood("y", X, y, sigma=0.0, jitter=0.0)
+    model = PyMCGP.from_fitted(gp, {}, model=pm_model)
+    x = torch.from_numpy(X).unsqueeze(1).requires_grad_()
+    posterior = model.posterior(x)
+    assert (posterior.distribution.covariance_matrix > 0).all()
+    (gradient,) = torch.autograd.grad(posterior.rsample(torch.Size([3])).sum(), x)
+    assert gradient.isfinite().all()
+
+
+def test_float32_goes_in_and_comes_out_without_changing_the_model(model: PyMCGP) -> None:
+    X = inputs(3, 2, 2)
+    before = model.posterior(X).mean
+    x = X.float().requires_grad_()
+    model.to(x)
+    posterior = model.posterior(x)
+    assert posterior.mean.dtype == posterior.variance.dtype == torch.float32
+    assert torch.autograd.grad(posterior.mean.sum(), x)[0].dtype == torch.float32
+    torch.testing.assert_close(posterior.mean.double(), before, rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.posterior(X).mean, before, rtol=0, atol=0)
+
+
+def test_expanded_and_transposed_inputs_give_the_same_numbers(model: PyMCGP) -> None:
+    X = inputs(1, 3, 2)
+    expanded = model.posterior(X.expand(4, 3, 2)).mean
+    torch.testing.assert_close(expanded, model.posterior(X).mean.expand(4, 3, 1), **SAME)
+    turned = X[0].T.contiguous().T
+    torch.testing.assert_close(model.posterior(turned).mean, model.posterior(X[0]).mean, **SAME)
+
+
+def test_later_changes_of_the_data_do_not_reach_the_model_nor_does_the_model_change_them() -> None:
+    case = marginal(as_data=True)
+    before = {name: str(variable) for name, variable in case.pm_model.named_vars.items()}
+    model = PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model)
+    X = inputs(3, 2)
+    mean = model.posterior(X).mean
+    with case.pm_model:
+        pm.set_data({"X": case.X + 1, "y": case.y * 2})
+    torch.testing.assert_close(model.posterior(X).mean, mean, rtol=0, atol=0)
+    assert {name: str(variable) for name, variable in case.pm_model.named_vars.items()} == before
+    again = PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model)
+    assert not torch.allclose(again.posterior(X).mean, mean)
+
+
+def test_the_model_comes_from_the_context_without_being_extended() -> None:
+    case = marginal()
+    with case.pm_model:
+        names = set(case.pm_model.named_vars)
+        model = PyMCGP.from_fitted(case.gp, case.point)
+        assert set(case.pm_model.named_vars) == names
+    assert model.num_outputs == 1
+    assert model.batch_shape == torch.Size()
+
+
+def test_the_jitter_is_the_fitted_one() -> None:
+    X = inputs(5, 2)
+    case = marginal(jitter=1e-2)
+    mean, _ = case.gp.predict(X.numpy(), case.point, diag=True, model=case.pm_model, jitter=1e-2)
+    default, _ = case.gp.predict(X.numpy(), case.point, diag=True, model=case.pm_model)
+    assert abs(mean - default).max() > 1e-4
+    read = PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model)
+    np.testing.assert_allclose(read.posterior(X).mean.squeeze(-1).numpy(), mean, rtol=0, atol=1e-9)
+    told = PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model, jitter=pm.gp.util.JITTER_DEFAULT)
+    np.testing.assert_allclose(told.posterior(X).mean.squeeze(-1).numpy(), default, rtol=0, atol=1e-9)
+
+
+def noisy_model(sigma: object, **priors: object) -> tuple[PyMCGP, pm.gp.Marginal, pm.Model]:
+    X, y = data()
+    with pm.Model() as pm_model:
+        if callable(sigma):
+            sigma = sigma()
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=[0.4, 0.7]))
+        gp.marginal_likelihood("y", X, y, sigma=sigma)
+    point = {rv.name: 0.2 for rv in pm_model.free_RVs}
+    return PyMCGP.from_fitted(gp, point, model=pm_model), gp, pm_model
+
+
+SIGMAS = {
+    "a number": lambda: 0.2,
+    "a random variable": lambda: pm.LogNormal("s", -1, 1),
+    "a vector": lambda: np.linspace(0.1, 0.3, 12),
+    "a vector in pm.Data": lambda: pm.Data("sd", np.linspace(0.1, 0.3, 12)),
+    "a scaled vector": lambda: pm.LogNormal("s", -1, 1) * np.linspace(0.5, 1.5, 12),
+    "a covariance": lambda: pm.gp.cov.WhiteNoise(0.1) + 0.3**2 * pm.gp.cov.Exponential(2, ls=0.2),
+}
+
+
+@pytest.mark.parametrize("kind", SIGMAS)
+def test_noise_of_any_kind_enters_the_posterior_as_in_pymc(kind: str) -> None:
+    model, gp, pm_model = noisy_model(SIGMAS[kind])
+    point = {rv.name: 0.2 for rv in pm_model.free_RVs}
+    X = inputs(7, 2)
+    mean, variance = gp.predict(X.numpy(), point, diag=True, model=pm_model)
+    posterior = model.posterior(X)
+    np.testing.assert_allclose(posterior.mean.squeeze(-1).numpy(), mean, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(posterior.variance.squeeze(-1).numpy(), variance, rtol=0, atol=1e-9)
+    noisy = model.posterior(X, observation_noise=True)
+    added = noisy.distribution.covariance_matrix - posterior.distribution.covariance_matrix
+    if kind == "a covariance":
+        _, cov = gp.predict(X.numpy(), point, pred_noise=True, model=pm_model)
+        np.testing.assert_allclose(noisy.distribution.covariance_matrix.numpy(), cov, rtol=0, atol=1e-9)
+        assert added[0, 1] > 1e-4
+    else:
+        vector = np.linspace(0.5, 1.5, 12) * 0.2
+        expected = np.mean(vector**2) if "vector" in kind else 0.04
+        np.testing.assert_allclose(added.numpy(), expected * np.eye(7), rtol=0, atol=1e-12)
+
+
+def test_a_tensor_of_observation_noise_is_added_as_it_is(model: PyMCGP) -> None:
+    for q in (3, 40):
+        X, noise = inputs(2, q, 2), torch.rand(2, q, 1, dtype=torch.double)
+        added = model.posterior(X, observation_noise=noise).variance - model.posterior(X).variance
+        torch.testing.assert_close(added, noise, **SAME)
+
+
+def test_an_additive_component_is_predicted_given_the_total() -> None:
+    X, y = data()
+    with pm.Model() as pm_model:
+        slow = pm.gp.Marginal(cov_func=pm.gp.cov.ExpQuad(2, ls=1.0))
+        quick = pm.gp.Marginal(cov_func=0.3**2 * pm.gp.cov.Matern32(2, ls=0.2))
+        total = slow + quick
+        total.marginal_likelihood("y", X, y, sigma=0.1)
+    x = inputs(6, 2)
+    given = {"gp": total, "X": X, "y": y, "sigma": 0.1}
+    mean, variance = slow.predict(x.numpy(), {}, diag=True, given=given, model=pm_model)
+    for told in (given, {"gp": total}):
+        posterior = PyMCGP.from_fitted(slow, {}, model=pm_model, given=told).posterior(x)
+        np.testing.assert_allclose(posterior.mean.squeeze(-1).numpy(), mean, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(posterior.variance.squeeze(-1).numpy(), variance, rtol=0, atol=1e-9)
+
+
+@pytest.fixture
+def raw() -> tuple[torch.Tensor, torch.Tensor]:
+    X, y = data()
+    return torch.from_numpy(100 * X + 50), torch.from_numpy(3 * y + 20).unsqueeze(-1)
+
+
+def scaled_model(raw: tuple, outcome: object, inside: bool = False) -> tuple[PyMCGP, PyMCGP]:
+    """A model in raw units through transforms, and the model without them."""
+    normalize = Normalize(2, bounds=torch.tensor([[50.0, 50.0], [150.0, 150.0]], dtype=torch.double))
+    x, (y, _) = normalize(raw[0]).numpy(), outcome(raw[1])
+    with pm.Model() as pm_model:
+        held = (pm.Data("X", raw[0].numpy()) - 50.0) / 100.0 if inside else x
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=[0.4, 0.7]))
+        gp.marginal_likelihood("y", held, y.squeeze(-1).numpy(), sigma=0.1)
+    transforms = {"input_transform": normalize, "outcome_transform": outcome}
+    plain_gp = pm.gp.Marginal(cov_func=gp.cov_func)
+    with pm.Model() as plain:
+        plain_gp.marginal_likelihood("y", x, y.squeeze(-1).numpy(), sigma=0.1)
+    return PyMCGP.from_fitted(gp, {}, model=pm_model, **transforms), PyMCGP.from_fitted(plain_gp, {}, model=plain)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["scaled before the model", "scaled inside the model"])
+def test_declared_transforms_make_the_posterior_one_in_raw_units(raw: tuple, inside: bool) -> None:
+    outcome = Standardize(1)
+    model, plain = scaled_model(raw, outcome, inside)
+    for q in (3, 40):
+        X = (50 + 100 * inputs(2, q, 2)).requires_grad_()
+        scaled = plain.posterior((X.detach() - 50) / 100)
+        posterior = model.posterior(X)
+        assert type(posterior) is GPyTorchPosterior
+        expected = outcome.untransform_posterior(scaled)
+        torch.testing.assert_close(posterior.mean, expected.mean, rtol=1e-10, atol=0)
+        torch.testing.assert_close(
+            posterior.distribution.covariance_matrix, expected.distribution.covariance_matrix, rtol=1e-9, atol=1e-12
+        )
+        noisy = model.posterior(X, observation_noise=True).variance - posterior.variance
+        torch.testing.assert_close(noisy, torch.full_like(noisy, 0.01 * float(outcome.stdvs) ** 2), rtol=1e-9, atol=0)
+        tensor_noise = torch.full((2, q, 1), 0.01, dtype=torch.double)
+        torch.testing.assert_close(
+            model.posterior(X, observation_noise=tensor_noise).variance - posterior.variance,
+            noisy,
+            rtol=1e-9,
+            atol=1e-12,
+        )
+    X = (50 + 100 * inputs(2, 3, 2)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda X: model.posterior(X).mean, (X,))
+    torch.testing.assert_close(model.train_inputs[0], (raw[0] - 50) / 100)
+    torch.testing.assert_close(model.train().train_inputs[0], raw[0])
+
+
+def test_a_log_outcome_gives_botorchs_transformed_posterior(raw: tuple) -> None:
+    outcome = Log()
+    model, plain = scaled_model(raw, outcome)
+    X = 50 + 100 * inputs(3, 2)
+    posterior = model.posterior(X)
+    assert type(posterior) is TransformedPosterior
+    scaled = plain.posterior((X - 50) / 100)
+    torch.testing.assert_close(posterior.mean, (scaled.mean + scaled.variance / 2).exp())
+
+
+def test_a_posterior_transform_comes_last(model: PyMCGP) -> None:
+    X = inputs(3, 2)
+    transform = ScalarizedPosteriorTransform(torch.tensor([-2.0], dtype=torch.double), offset=1.0)
+    torch.testing.assert_close(model.posterior(X, posterior_transform=transform).mean, 1 - 2 * model.posterior(X).mean)
+
+
+def test_the_likelihood_carries_the_noise_variance(model: PyMCGP) -> None:
+    torch.testing.assert_close(model.likelihood.noise, torch.tensor([float(POINT["sigma"]) ** 2], dtype=torch.double))
+    vector, _, _ = noisy_model(SIGMAS["a vector"])
+    torch.testing.assert_close(vector.likelihood.noise, torch.linspace(0.1, 0.3, 12, dtype=torch.double) ** 2)
+
+
+def test_a_deep_copy_predicts_the_same(model: PyMCGP) -> None:
+    X = inputs(3, 2)
+    torch.testing.assert_close(copy.deepcopy(model).posterior(X).mean, model.posterior(X).mean, rtol=0, atol=0)

@@ -1,0 +1,38 @@
+"""README, example and tutorials do what they say."""
+
+import json
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+TUTORIALS = sorted((ROOT / "tutorials").glob("*.ipynb"))
+
+
+@pytest.mark.filterwarnings("ignore:A not p.d., added jitter")  # candidates of a batch that start close together
+def test_the_code_of_the_readme_ends_in_a_printed_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 20
+    exec(compile(code.replace("jitter=False,", "jitter=False, progressbar=False,"), "README.md", "exec"), {})
+    assert re.search(r"tensor\(\[\[ *[\d.]+\],\n +\[ *[\d.]+\]\], dtype=torch.float64\)", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_is_committed_with_its_outputs_and_a_figure(path: pathlib.Path) -> None:
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert all(cell["execution_count"] for cell in cells)
+    assert not any(output["output_type"] == "error" for output in outputs)
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_example_and_tutorial_propose_the_same_treatments() -> None:
+    shared = [
+        line for line in (ROOT / "examples" / "clover.py").read_text().splitlines() if "pm." in line or "qLogExp" in line
+    ]
+    notebook = json.loads((ROOT / "tutorials" / "01_from_pymc_to_botorch.ipynb").read_text())
+    source = "".join("".join(cell["source"]) + "\n" for cell in notebook["cells"] if cell["cell_type"] == "code")
+    for line in shared:
+        code = line.split("#")[0].strip()
+        assert code in source, code
