@@ -112,10 +112,12 @@ def _single(variable: TensorVariable) -> TensorVariable:
 
 
 def _over_columns(function: Callable[[TensorVariable], TensorVariable], stack: TensorVariable) -> TensorVariable:
-    """Apply a function of a matrix, column by column independent, to a stack ``b... x m x k`` in one call."""
-    *batch, rows, columns = range(stack.type.ndim)
-    first = stack.dimshuffle(rows, *batch, columns)  # m x b... x k
-    sizes = [first.shape[i] for i in range(1, first.type.ndim)]
-    result = function(first.reshape((first.shape[0], pt.mul(*sizes))))  # p x (b... k)
-    unfolded = result.reshape((result.shape[0], *sizes))
-    return unfolded.dimshuffle(*range(1, len(batch) + 1), 0, len(batch) + 1)  # b... x p x k
+    """Apply a function of a matrix, column by column independent, to a stack ``b... x m x k`` in one call.
+
+    Columns are laid out one after the other in memory, as LAPACK reads and writes them: it works in place on the folded
+    matrix, and the result is unfolded without a copy.
+    """
+    rows = stack.mT  # b... x k x m
+    sizes = [rows.shape[i] for i in range(rows.type.ndim - 1)]
+    result = function(rows.reshape((pt.mul(*sizes), rows.shape[-1])).T)  # p x (b... k)
+    return result.T.reshape((*sizes, result.shape[0])).mT  # b... x p x k
