@@ -18,6 +18,7 @@ __all__ = ["CompiledPosterior", "ConditionedPosterior", "as_input", "compile_pos
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Self
 
@@ -28,21 +29,39 @@ from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.config import Linker
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.products import plain_products
-from pymc_botorch.graph.rewrites import fold_batches, weights_before_solves
+from pymc_botorch.graph.rewrites import (
+    fold_batches,
+    lift_subscripts,
+    solve_smaller_side,
+    weights_before_solves,
+)
 from pymc_botorch.graph.traversal import descendants, is_solve, nodes_between
 
 type Arrays = tuple[np.ndarray, ...]
 type Compiled = Callable[..., list[np.ndarray]]
+
+_rows_lock = Lock()
 
 MODES: Mapping[Linker, Callable[[], Mode]] = {
     "numba": lambda: get_mode("NUMBA"),
     # fast_run fuses elementwise operations into what the Python linker then runs number by number
     "python": lambda: Mode(linker="py", optimizer="fast_compile"),
 }
+
+
+@dataclass(frozen=True)
+class CutPosterior:
+    """Posterior mean and covariance as expressions of new inputs ``X`` and of the frozen arrays only."""
+
+    X: TensorVariable
+    mean: TensorVariable
+    cov: TensorVariable
+    frozen: Sequence[TensorVariable]
 
 
 @dataclass(frozen=True)
@@ -59,6 +78,13 @@ class CompiledPosterior:
     _condition: Compiled
     _moments: Compiled
     _vjp: Compiled
+    _cut: "CutPosterior"
+
+    @cached_property
+    def _rows(self) -> tuple[Compiled, Compiled]:
+        """The functions of :meth:`ConditionedPosterior.rows` and its pullback, compiled when first asked for."""
+        with _rows_lock:
+            return self.__dict__.get("_rows") or compile_rows(self._cut, self.linker)
 
     def condition(self, data: Mapping[str, np.ndarray], point: Mapping[str, np.ndarray]) -> "ConditionedPosterior":
         """Return the posterior for these data and parameters.
@@ -108,6 +134,16 @@ class ConditionedPosterior:
         bars = as_input(mean_bar), as_input(cov_bar)
         return self.compiled._vjp(as_input(X), *bars, *map(as_input, saved), *self.frozen)[0]
 
+    def rows(self, X: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean ``b x q`` and the last ``k`` rows of the covariance, ``b x k x q``, for ``X`` ``b x q x d``."""
+        mean, rows = self.compiled._rows[0](as_input(X), np.asarray(k), *self.frozen)
+        return self.offset + self.scale * mean, self.scale**2 * rows
+
+    def rows_vjp(self, X: np.ndarray, k: int, mean_bar: np.ndarray, rows_bar: np.ndarray) -> np.ndarray:
+        """Return ``X_bar``, ``b x q x d``: the gradient of ``<mean_bar, mean(X)> + <rows_bar, rows(X, k)>``."""
+        bars = as_input(self.scale * mean_bar), as_input(self.scale**2 * rows_bar)
+        return self.compiled._rows[1](as_input(X), np.asarray(k), *bars, *self.frozen)[0]
+
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: it is never changed."""
         return self
@@ -131,8 +167,7 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
     """
     X, mean_bar, cov_bar = graph.X, pt.vector("mean_bar"), pt.matrix("cov_bar")
     mean, cov = weights_before_solves([graph.mean, graph.cov], X)
-    known = {mean: mean_bar, cov: cov_bar}
-    X_bar = pt.grad(None, X, known_grads=known, return_disconnected="zero", disconnected_inputs="ignore")
+    X_bar = _pull_back(X, {mean: mean_bar, cov: cov_bar})
 
     boundary = _boundary([X, mean_bar, cov_bar], [mean, cov, X_bar])
     frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
@@ -142,7 +177,7 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
     saved = [pt.matrix(f"saved_{i}", shape=solve.type.shape[::-1]) for i, solve in enumerate(solves)]
     X_bar = graph_replace(X_bar, {solve: kept.mT for solve, kept in zip(solves, saved, strict=True)}, strict=False)
 
-    batch = {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in (X, mean_bar, cov_bar, *saved)}
+    batch = _batched([X, mean_bar, cov_bar, *saved])
     outputs = fold_batches(vectorize_graph([mean, cov, *(solve.mT for solve in solves)], {X: batch[X]}))
     (gradient,) = fold_batches(vectorize_graph([X_bar], batch))
     return CompiledPosterior(
@@ -151,7 +186,36 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
         _compile(graph.inputs, [graph.noise, *boundary], linker),
         _compile([batch[X], *frozen], outputs, linker),
         _compile([*batch.values(), *frozen], [gradient], linker),
+        CutPosterior(X, mean, cov, frozen),
     )
+
+
+def compile_rows(cut: CutPosterior, linker: Linker) -> tuple[Compiled, Compiled]:
+    """Return ``(X, k, *frozen) -> mean, rows`` and its pullback ``(X, k, mean_bar, rows_bar, *frozen) -> X_bar``.
+
+    ``rows`` are the last ``k`` rows of the covariance, ``b x k x q``. The subscript is moved to the inputs before anything is
+    differentiated, and ``(L⁻¹ B)ᵀ (L⁻¹ A)`` becomes ``((L⁻ᵀ L⁻¹ B)ᵀ A``, so that the cost is that of ``k`` columns, not of
+    ``q``; with ``k = 0`` it is that of the mean alone.
+    """
+    k, mean_bar, rows_bar = pt.lscalar("k"), pt.vector("mean_bar"), pt.matrix("rows_bar")
+    X = cut.X
+    mean, rows = solve_smaller_side(lift_subscripts([cut.mean, cut.cov[X.shape[0] - k :, :]]))
+    X_bar = _pull_back(X, {mean: mean_bar, rows: rows_bar})
+    batch = _batched([X, mean_bar, rows_bar])
+    outputs = fold_batches(vectorize_graph([mean, rows], {X: batch[X]}))
+    (gradient,) = fold_batches(vectorize_graph([X_bar], batch))
+    forward = _compile([batch[X], k, *cut.frozen], outputs, linker)
+    return forward, _compile([batch[X], k, batch[mean_bar], batch[rows_bar], *cut.frozen], [gradient], linker)
+
+
+def _pull_back(X: TensorVariable, known: Mapping[Variable, Variable]) -> TensorVariable:
+    """Return the gradient in ``X``, given those in the outputs."""
+    return pt.grad(None, X, known_grads=known, return_disconnected="zero", disconnected_inputs="ignore")
+
+
+def _batched(variables: Sequence[Variable]) -> dict[Variable, Variable]:
+    """Return a variable with a leading batch dimension for each."""
+    return {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in variables}
 
 
 def _compile(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:

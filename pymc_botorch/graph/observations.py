@@ -1,6 +1,6 @@
 """A fitted ``pm.gp`` object comes in, what it was conditioned on goes out: checked arrays, noise and jitter."""
 
-__all__ = ["Observations", "constant_value", "read_observations", "split_jitter"]
+__all__ = ["Observations", "check_data", "constant_value", "read_observations", "split_jitter"]
 
 import warnings
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ def read_observations(
         )
     X = _evaluate(found["X"], "X", allow_expression=inputs_transformed)
     y = _evaluate(found["y"], "y", allow_expression=True)
-    _check_data(X, y)
+    check_data(X, y)
     noise = found["sigma"]
     if not isinstance(noise, pm.gp.cov.BaseCovariance):
         noise = pm.gp.cov.WhiteNoise(noise)
@@ -176,7 +176,7 @@ def _is_data(value: Variable) -> bool:
     return all(isinstance(v, SharedVariable | Constant) and not isinstance(v.type, RandomType) for v in leaves)
 
 
-def _check_data(X: np.ndarray, y: np.ndarray) -> None:
+def check_data(X: np.ndarray, y: np.ndarray) -> None:
     if X.ndim != 2:
         raise DataError(f"The gp's X has shape {X.shape}. Pass an n x d matrix to marginal_likelihood.")
     if y.ndim != 1:

@@ -9,6 +9,7 @@ __all__ = ["PosteriorGraph", "read_posterior"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pymc as pm
@@ -39,6 +40,7 @@ class PosteriorGraph:
         noise: Variance of the observations: a scalar, or ``n`` where it differs between them.
         data: Symbolic data by name: ``X`` (``n x d``), ``y`` (``n``), ``jitter``, and what else was lifted.
         parameters: Symbolic free random variables of the PyMC model, by name, on their natural scale.
+        per_observation: Names of the data that have an entry for each observation.
     """
 
     X: TensorVariable
@@ -47,6 +49,11 @@ class PosteriorGraph:
     noise: TensorVariable
     data: Mapping[str, Variable]
     parameters: Mapping[str, Variable]
+    per_observation: frozenset[str]
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Return itself: expressions are never changed."""
+        return self
 
     @property
     def inputs(self) -> list[Variable]:
@@ -103,20 +110,21 @@ def read_posterior(
         cov = _without_jitter(cov, data["jitter"])
     outputs = [mean, cov, _noise_variance(noise_func, data["X"])]
 
-    parameters = {}
-    for rv in pm_model.free_RVs:
-        if rv in set(ancestors(outputs)):
-            parameters[rv.name] = rv.type(rv.name)
+    needed = set(ancestors(outputs, blockers=pm_model.free_RVs))
+    parameters = {rv.name: rv.type(rv.name) for rv in pm_model.free_RVs if rv in needed}
     outputs = graph_replace(outputs, {pm_model[name]: variable for name, variable in parameters.items()}, strict=False)
     _check_no_randomness(outputs, pm_model)
+    per_observation = {"X", "y"} | ({"sigma"} if values.get("sigma", np.zeros(())).ndim else set())
     for leaf in _leaves_to_lift(outputs):
         name = f"lifted_{len(data)}"
+        if outputs[2].type.ndim and leaf in set(ancestors([outputs[2]])) and leaf.type.ndim == 1:
+            per_observation.add(name)  # known noise, scaled by a parameter
         values[name] = leaf.get_value() if isinstance(leaf, SharedVariable) else leaf.data
         shape = tuple(1 if length == 1 else None for length in leaf.type.shape)
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
     mean, cov, noise = outputs
-    return PosteriorGraph(_X, mean, cov, noise, data, parameters), values
+    return PosteriorGraph(_X, mean, cov, noise, data, parameters, frozenset(per_observation)), values
 
 
 def _without_jitter(cov: TensorVariable, jitter: TensorVariable) -> TensorVariable:

@@ -4,7 +4,7 @@ Plain functions on graphs: nothing is registered in PyTensor's rewrite databases
 touched. Each can be left out; the tests compare each with itself off.
 """
 
-__all__ = ["fold_batches", "weights_before_solves"]
+__all__ = ["fold_batches", "lift_subscripts", "solve_smaller_side", "weights_before_solves"]
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,10 +14,12 @@ import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import MergeOptimizer
+from pytensor.graph.rewriting.utils import rewrite_graph
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 from pytensor.tensor.math import Dot
+from pytensor.tensor.subtensor import Subtensor
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.traversal import descendants
@@ -87,18 +89,52 @@ def fold_batches(outputs: Sequence[Variable]) -> list[Variable]:
     return list(fgraph.outputs)
 
 
+def lift_subscripts(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return ``outputs`` with subscripts moved towards the inputs, so that only what is kept is computed.
+
+    These are PyTensor's own canonical rewrites.
+    """
+    return rewrite_graph(list(outputs), include=("canonicalize",), clone=True)
+
+
+def solve_smaller_side(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return ``outputs`` with ``(L⁻¹ B)[:, kept]ᵀ L⁻¹ B`` written as ``(L⁻ᵀ L⁻¹ B[:, kept])ᵀ B``."""
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    MergeOptimizer().rewrite(fgraph)
+    for node in fgraph.toposort():
+        if not isinstance(_core(node), Dot) or (kept := _matrix_transposed(node.inputs[0])) is None or kept.owner is None:
+            continue
+        solve = node.inputs[1].owner
+        if not isinstance(kept.owner.op, Subtensor) or solve is None or kept.owner.inputs[0] is not solve.outputs[0]:
+            continue
+        if not isinstance(_core(solve), SolveTriangular):
+            continue
+        L, B = solve.inputs
+        lower = _core(solve).lower
+        columns = kept.owner.op(B, *kept.owner.inputs[1:])
+        half = pt.linalg.solve_triangular(L, columns, lower=lower, b_ndim=2)
+        whole = pt.linalg.solve_triangular(L.mT, half, lower=not lower, b_ndim=2)
+        fgraph.replace(node.outputs[0], whole.mT @ B, reason="solve_smaller_side")
+    return list(fgraph.outputs)
+
+
 def _core(node: Apply) -> Any:
     return node.op.core_op if isinstance(node.op, Blockwise) else node.op
 
 
 def _transposed_solve(variable: Variable) -> Apply | None:
     """Return the node of ``L⁻¹ B`` when ``variable`` is its transpose."""
-    node = variable.owner
-    if node is None or not isinstance(node.op, DimShuffle) or tuple(node.op.new_order) != (1, 0):
-        return None
-    inner = node.inputs[0].owner
+    matrix = _matrix_transposed(variable)
+    inner = None if matrix is None else matrix.owner
     is_solve = inner is not None and isinstance(_core(inner), SolveTriangular) and _core(inner).b_ndim == 2
     return inner if is_solve and not _core(inner).unit_diagonal else None
+
+
+def _matrix_transposed(variable: Variable) -> TensorVariable | None:
+    """Return the matrix whose transpose ``variable`` is."""
+    node = variable.owner
+    is_transpose = node is not None and isinstance(node.op, DimShuffle) and tuple(node.op.new_order) == (1, 0)
+    return node.inputs[0] if is_transpose else None
 
 
 def _is_single(variable: TensorVariable) -> bool:

@@ -7,6 +7,7 @@ compiles nothing.
 
 __all__ = ["cache_clear", "cache_info", "compiled_posterior"]
 
+import copyreg
 from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
@@ -64,6 +65,10 @@ def compiled_posterior(graph: PosteriorGraph, linker: Linker | None = None) -> C
         while len(_cache) > MAX_STRUCTURES:
             _cache.popitem(last=False)
         return compiled
+
+
+# A compiled function is not worth pickling: another process finds its structure in PyTensor's disk cache
+copyreg.pickle(CompiledPosterior, lambda compiled: (compiled_posterior, (compiled.graph, compiled.linker)))
 
 
 def cache_info() -> CacheInfo:

@@ -3,14 +3,15 @@
 __all__ = ["FittedGP", "read_fitted"]
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pymc as pm
 
+from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compile import ConditionedPosterior
-from pymc_botorch.graph.observations import read_observations
+from pymc_botorch.graph.observations import check_data, read_observations
 from pymc_botorch.graph.posterior import PosteriorGraph, read_posterior
 from pymc_botorch.graph.structures import compiled_posterior
 from pymc_botorch.inference.points import read_point
@@ -39,6 +40,35 @@ class FittedGP:
     def y(self) -> np.ndarray:
         """Training targets as the gp saw them, ``n``."""
         return self.data["y"]
+
+    def with_data(self, X: np.ndarray, y: np.ndarray) -> Self:
+        """Return the gp given other data, with the same hyperparameters.
+
+        Raises:
+            DataError: If the data are unusable, or each observation has a noise of its own and there are now more or fewer.
+        """
+        check_data(X, y)
+        if len(y) != len(self.y) and self.graph.per_observation > {"X", "y"}:
+            raise DataError(
+                f"There are {len(y)} observations, but the noise of {len(self.y)}. Pass data of the same length, or refit."
+            )
+        return replace(self, data={**self.data, "X": X, "y": y})
+
+    def with_point(self, point: Mapping[str, np.ndarray]) -> Self:
+        """Return the gp with other hyperparameters.
+
+        Raises:
+            DataError: If they are not of the same names and shapes.
+        """
+        shapes = ({name: np.shape(value) for name, value in values.items()} for values in (self.point, point))
+        if (expected := next(shapes)) != (given := next(shapes)):
+            raise DataError(f"The hyperparameters have shapes {given}. Pass those of this gp, {expected}.")
+        return replace(self, point={name: point[name] for name in self.point})
+
+    def prior(self) -> ConditionedPosterior:
+        """Return the prior: the posterior given no data."""
+        none = {name: array[:0] if name in self.graph.per_observation else array for name, array in self.data.items()}
+        return compiled_posterior(self.graph).condition(none, self.point)
 
     def condition(self) -> ConditionedPosterior:
         """Return the posterior, given data and point (compiles its structure where that is new)."""

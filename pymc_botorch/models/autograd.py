@@ -1,10 +1,10 @@
 """A torch tensor of inputs comes in, posterior moments go out, differentiable through PyTensor's own gradient functions.
 
 PyTensor differentiates; this module only transposes: ``backward`` is the compiled vector-Jacobian product of the moments.
-Everything is computed in float64 on the CPU and handed back in the dtype and on the device of the inputs.
+Everything is computed in float64 on the CPU and handed back on the device of the inputs, in their dtype.
 """
 
-__all__ = ["joint_moments", "marginal_moments"]
+__all__ = ["joint_moments", "mean_and_rows"]
 
 import math
 from typing import Any
@@ -38,10 +38,18 @@ def joint_moments(posterior: ConditionedPosterior, X: Tensor) -> tuple[Tensor, T
     return mean.reshape(*batch, q), cov.reshape(*batch, q, q)
 
 
-def marginal_moments(posterior: ConditionedPosterior, X: Tensor) -> tuple[Tensor, Tensor]:
-    """Return posterior mean and variance, each ``... x q``, at ``X``, ``... x q x d``; no ``q x q`` matrix is made."""
-    mean, variance = joint_moments(posterior, X.unsqueeze(-2))
-    return mean.squeeze(-1), variance.squeeze((-2, -1))
+def mean_and_rows(posterior: ConditionedPosterior, X: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the posterior mean ``... x q`` and the last ``k`` rows of the covariance, ``... x k x q``.
+
+    With ``k = 0`` it is the mean alone: a product with the weights, no triangular solve.
+    """
+    *batch, q, d = X.shape
+    flat = X.reshape(math.prod(batch), q, d)
+    if torch.is_grad_enabled() and X.requires_grad:
+        mean, rows = _Rows.apply(flat, k, posterior)
+    else:
+        mean, rows = _evaluate_rows(flat, k, posterior)
+    return mean.reshape(*batch, q), rows.reshape(*batch, k, q)
 
 
 class _Moments(torch.autograd.Function):
@@ -58,10 +66,32 @@ class _Moments(torch.autograd.Function):
     def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
-        bars = (
-            np.zeros(shape) if bar is None else _to_numpy(bar) for bar, shape in ((mean_bar, (b, q)), (cov_bar, (b, q, q)))
-        )
-        return torch.from_numpy(ctx.posterior.vjp(_to_numpy(X), *bars, ctx.solves)).to(X), None
+        X_bar = ctx.posterior.vjp(_to_numpy(X), _bar(mean_bar, b, q), _bar(cov_bar, b, q, q), ctx.solves)
+        return torch.from_numpy(X_bar).to(X), None
+
+
+class _Rows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
+        ctx.k, ctx.posterior = k, posterior
+        ctx.save_for_backward(X)
+        ctx.set_materialize_grads(False)
+        return _evaluate_rows(X, k, posterior)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, mean_bar: Tensor | None, rows_bar: Tensor | None) -> tuple[Tensor, None, None]:
+        (X,) = ctx.saved_tensors
+        b, q, _ = X.shape
+        points, bar = _to_numpy(X), _bar(mean_bar, b, q)
+        if rows_bar is not None and ctx.k:
+            X_bar = ctx.posterior.rows_vjp(points, ctx.k, bar, _bar(rows_bar, b, ctx.k, q))
+        else:  # a mean depends on its own point only, and often few of many are asked for
+            X_bar, asked = np.zeros(X.shape), bar != 0
+            none = np.zeros((1, 0, int(asked.sum())))
+            if asked.any():
+                X_bar[asked] = ctx.posterior.rows_vjp(points[asked][None], 0, bar[asked][None], none)[0]
+        return torch.from_numpy(X_bar).to(X), None, None
 
 
 def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Arrays]:
@@ -70,6 +100,24 @@ def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tenso
     variance = np.einsum("bii->bi", cov)  # a view of the diagonals
     np.maximum(variance, VARIANCE_FLOOR, out=variance)
     return torch.from_numpy(mean).to(X), torch.from_numpy(cov).to(X), solves
+
+
+def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
+    """Return mean ``b x q`` and the last ``k`` rows of the covariance; a mean that batches share is computed once."""
+    b, q, d = X.shape
+    points = _to_numpy(X)
+    if k or X.numel() == 0:
+        mean, rows = posterior.rows(points, k) if X.numel() else (np.zeros((b, q)), np.zeros((b, k, q)))
+    else:
+        shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
+        mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
+        mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
+        mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
+    return torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)
+
+
+def _bar(bar: Tensor | None, *shape: int) -> np.ndarray:
+    return np.zeros(shape) if bar is None else _to_numpy(bar)
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

@@ -1,16 +1,17 @@
-"""What BoTorch expects of any of our models, on top of a conditioned posterior: ``AbstractPyMCGP``."""
+"""What BoTorch expects of any of our models, on top of a Gaussian process given data: ``AbstractPyMCGP``."""
 
 __all__ = ["AbstractPyMCGP"]
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from botorch.models.gpytorch import GPyTorchModel
-from botorch.models.transforms.outcome import Standardize
+from botorch.models.model import FantasizeMixin
+from botorch.models.utils import fantasize
 from botorch.posteriors import GPyTorchPosterior, Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.models import GP
@@ -18,16 +19,16 @@ from linear_operator import to_linear_operator
 from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
-from pymc_botorch.graph.compile import ConditionedPosterior
-from pymc_botorch.models.autograd import joint_moments, marginal_moments
 from pymc_botorch.models.covariance import PosteriorCovariance
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.errors import UnsupportedModelError
+from pymc_botorch.models.process import AbstractProcess
+from pymc_botorch.models.units import Units
 
 JOINT_UP_TO = 32
 """Points for which mean and covariance come from one call; for more, the covariance waits until it is asked for."""
 
 
-class AbstractPyMCGP(GPyTorchModel, GP):
+class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
     """A BoTorch model that reads a posterior of PyMC.
 
     It is a ``GPyTorchModel`` by its interface only: no kernel, mean or prediction strategy of GPyTorch is used. Subclasses
@@ -35,26 +36,44 @@ class AbstractPyMCGP(GPyTorchModel, GP):
     """
 
     _num_outputs = 1
+    _supports_batched_models = False
+
+    process: AbstractProcess
+    """The noise-free function given the data, in the units of the outcome."""
+
+    outcome_units: Units
+    """How the units of the outcome relate to those of the gp."""
 
     @property
     @abstractmethod
-    def conditioned(self) -> ConditionedPosterior:
-        """The posterior of the noise-free function, in the units of the outcome."""
-
-    @property
-    @abstractmethod
-    def observed(self) -> ConditionedPosterior | None:
-        """The posterior of new observations where their noise is correlated; None where a variance says it all."""
+    def observation_process(self) -> AbstractProcess | None:
+        """New observations given the data, where their noise is correlated; None where a variance says it all."""
 
     @property
     @abstractmethod
     def noise_variance(self) -> Tensor:
-        """Variance of a new observation about the function, in the units of the outcome: a scalar."""
+        """Variance of a new observation about the function, in the units of the gp: ``()``, or one for each batch."""
+
+    @property
+    @abstractmethod
+    def num_inputs(self) -> int:
+        """Number of columns of raw inputs."""
+
+    @abstractmethod
+    def condition_on_process(self, X: Tensor, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+        """Return the model given more observations.
+
+        Args:
+            X: Raw inputs, ``... x q x d``.
+            inputs: The same as the gp takes them.
+            targets: ``(more batches) x ... x q``, in the units of the gp.
+            noise: Variances of these targets, in the units of the gp; None takes the model's.
+        """
 
     @property
     def batch_shape(self) -> torch.Size:
-        """``Size([])``: one Gaussian process, for any batch of inputs."""
-        return torch.Size()
+        """``Size([])``, and the batches of its observations for a fantasy model."""
+        return self.process.batch_shape
 
     def posterior(
         self,
@@ -82,39 +101,102 @@ class AbstractPyMCGP(GPyTorchModel, GP):
         Raises:
             BotorchTensorDimensionError: If ``X`` has less than two dimensions or another number of columns than the
                 training inputs.
+            UnsupportedError: If another outcome is asked for.
         """
         self._check_inputs(X)
         if output_indices not in (None, [0], [-1]):
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
-        self.eval()
+        if self.training:
+            self.eval()
         inputs = self.transform_inputs(X if X.dtype == torch.float64 else X.to(torch.float64))
-        correlated = self.observed if observation_noise is True else None
-        mvn = self._moments(inputs, correlated or self.conditioned, like=X)
+        correlated = self.observation_process if observation_noise is True else None
+        mvn = _normal_at(inputs, correlated or self.process, like=X)
         if correlated is None and observation_noise is not False:
-            mvn = _add_noise(mvn, self._noise_at(observation_noise, mvn))
+            mvn = _add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
         posterior = GPyTorchPosterior(mvn)
-        transform = getattr(self, "outcome_transform", None)
-        if transform is not None and affine(transform) is None:
-            posterior = transform.untransform_posterior(posterior, X=inputs)
+        if self.outcome_units.transform is not None:
+            posterior = self.outcome_units.transform.untransform_posterior(posterior, X=inputs)
         return posterior if posterior_transform is None else posterior_transform(posterior=posterior, X=inputs)
 
-    def _moments(self, X: Tensor, posterior: ConditionedPosterior, like: Tensor) -> MultivariateNormal:
-        """Return the multivariate normal at ``X`` in the dtype of ``like``, its covariance lazy for many points."""
-        if X.shape[-2] <= JOINT_UP_TO:
-            mean, cov = joint_moments(posterior, X)
-            return MultivariateNormal(mean.to(like), to_linear_operator(cov.to(like)))
-        mean, variance = marginal_moments(posterior, X)
-        return MultivariateNormal(mean.to(like), PosteriorCovariance(X, variance.to(like), posterior))
+    def __call__(self, X: Tensor, *_: Any, **__: Any) -> MultivariateNormal:
+        """Return the posterior (in training mode the prior) at inputs as the gp takes them, in the units of the gp."""
+        if self.training:
+            return self.forward(X)
+        mvn = _normal_at(X.to(torch.float64), self.process, like=X)
+        offset, scale = self.outcome_units.offset, self.outcome_units.scale
+        if (offset, scale) == (0.0, 1.0):
+            return mvn
+        return MultivariateNormal((mvn.mean - offset) / scale, mvn.lazy_covariance_matrix * scale**-2)
 
-    def _noise_at(self, observation_noise: Tensor | bool, mvn: MultivariateNormal) -> Tensor:
-        """Return the variance to add at each point, in the units of the outcome."""
+    def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **kwargs: Any) -> Self:
+        """Return this model given more observations, with the same hyperparameters.
+
+        The result equals a refit of the gp to all data with these hyperparameters, in value and gradient (to ``X``, ``Y`` and
+        new inputs), and factorises only a ``q x q`` matrix. For the sparse approximations of ``pm.gp.MarginalApprox`` it is
+        the exact update of the approximate posterior, not a new approximation.
+
+        Args:
+            X: Inputs, ``... x q x d``, in raw units.
+            Y: Observations, ``... x q x 1``, in the units of the outcome; they may have more leading batches than ``X``
+                (fantasies at the same points), or fewer.
+            noise: Variances of ``Y``, of its shape, on the scale of the model's outcome (as BoTorch has it: after the outcome
+                transform); None takes the model's.
+            **kwargs: BoTorch's internal options, which change nothing here: gradients are exact in any case.
+
+        Raises:
+            UnsupportedError: If the observation noise is a covariance function, or an option is unknown.
+        """
+        if unknown := set(kwargs) - {"propagate_grads"}:
+            raise UnsupportedModelError(f"condition_on_observations takes no {', '.join(sorted(unknown))}. Leave it out.")
+        self._check_inputs(X)
+        if Y.shape[-1:] != (1,):
+            raise BotorchTensorDimensionError(
+                f"Y has shape {tuple(Y.shape)}. Pass observations ... x q x 1 of the one outcome."
+            )
+        if self.training:
+            self.eval()
+        inputs = self.transform_inputs(X.to(torch.float64))
+        if fantasize.off():
+            self._validate_tensor_args(X=X, Y=Y, Yvar=noise, strict=False)
+        targets = self.outcome_units.to_gp(Y.to(torch.float64), inputs)
+        variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
+        return self.condition_on_process(X, inputs, targets.squeeze(-1), variances)
+
+    def get_fantasy_model(self, inputs: Tensor | list[Tensor], targets: Tensor, noise: Tensor | None = None) -> Self:
+        """Return this model given more observations, as GPyTorch's method of this name.
+
+        Args:
+            inputs: ``... x q x d``, as the gp takes them (transformed).
+            targets: ``... x q``, in the units of the gp.
+            noise: Variances of ``targets``; None takes the model's.
+        """
+        X = (inputs[0] if isinstance(inputs, list | tuple) else inputs).to(torch.float64)
+        return self.condition_on_process(X, X, targets.to(torch.float64), noise)
+
+    def subset_output(self, idcs: list[int]) -> Self:
+        """Return the model of the outcomes ``idcs``: itself, there being one."""
+        if idcs not in ([0], [-1]):
+            raise UnsupportedModelError(f"idcs is {idcs}, but there is one outcome. Pass [0].")
+        return self
+
+    def added_loss_terms(self) -> NoReturn:
+        """Refuse to be part of a GPyTorch marginal log likelihood, which would leave PyMC's priors out."""
+        raise UnsupportedModelError(
+            "A GPyTorch marginal log likelihood of this model would leave out the priors of the PyMC model. Fit the PyMC model, "
+            "for example by pm.find_MAP, and call PyMCGP.from_fitted."
+        )
+
+    def _noise_at(self, observation_noise: Tensor | bool, mean: Tensor) -> Tensor:
+        """Return the variance to add at each point, in squared units of the outcome, in the shape of ``mean``."""
         if observation_noise is True:
-            return self.noise_variance.to(mvn.mean).expand(mvn.mean.shape)
-        if not isinstance(observation_noise, Tensor) or observation_noise.shape[-1:] != (1,):
+            noise = self.noise_variance.unsqueeze(-1)
+        elif isinstance(observation_noise, Tensor) and observation_noise.shape[-1:] == (1,):
+            noise = observation_noise.squeeze(-1)
+        else:
             raise BotorchTensorDimensionError(
                 f"observation_noise is {observation_noise!r}. Pass True, False or a tensor of variances, ... x q x 1."
             )
-        return (observation_noise.squeeze(-1).to(mvn.mean) * self.conditioned.scale**2).expand(mvn.mean.shape)
+        return (noise.to(mean) * self.outcome_units.scale**2).expand(mean.shape)
 
     def _check_inputs(self, X: Tensor) -> None:
         if X.ndim < 2 or X.shape[-1] != self.num_inputs:
@@ -122,11 +204,6 @@ class AbstractPyMCGP(GPyTorchModel, GP):
                 f"X has shape {tuple(X.shape)}. Pass n x {self.num_inputs} or ... x q x {self.num_inputs} inputs, as the "
                 "model was fitted to."
             )
-
-    @property
-    @abstractmethod
-    def num_inputs(self) -> int:
-        """Number of columns of raw inputs."""
 
     def _set_transformed_inputs(self) -> None:
         """Do nothing: ``train_inputs`` follows the mode by itself."""
@@ -143,16 +220,13 @@ class AbstractPyMCGP(GPyTorchModel, GP):
         return self
 
 
-def affine(outcome_transform: Any) -> tuple[float, float] | None:
-    """Return offset and scale of a fitted one-outcome ``Standardize``; None for any other transform."""
-    if type(outcome_transform) is not Standardize or outcome_transform.means.numel() != 1:
-        return None
-    if not outcome_transform._is_trained:
-        raise InvalidDataError(
-            "The Standardize given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, "
-            "that is after outcome_transform(train_Y)."
-        )
-    return float(outcome_transform.means), float(outcome_transform.stdvs)
+def _normal_at(X: Tensor, process: AbstractProcess, like: Tensor) -> MultivariateNormal:
+    """Return the multivariate normal at ``X`` in the dtype of ``like``, its covariance lazy for many points."""
+    if X.shape[-2] <= JOINT_UP_TO or process.batch_shape or X.numel() == 0:
+        mean, cov = process.joint(X)
+        return MultivariateNormal(mean.to(like), to_linear_operator(cov.to(like)))
+    mean = process.mean(X).to(like)
+    return MultivariateNormal(mean, PosteriorCovariance(X, mean, process))
 
 
 def _add_noise(mvn: MultivariateNormal, noise: Tensor) -> MultivariateNormal:

@@ -11,13 +11,18 @@ from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
 from gpytorch.constraints import GreaterThan
+from gpytorch.distributions import MultivariateNormal
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
+from gpytorch.settings import min_fixed_noise
+from linear_operator import to_linear_operator
 from torch import Tensor
 
-from pymc_botorch.graph.compile import ConditionedPosterior
 from pymc_botorch.inference.fitted import FittedGP, read_fitted
-from pymc_botorch.models.contract import AbstractPyMCGP, affine
-from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
+from pymc_botorch.models.contract import AbstractPyMCGP
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
+from pymc_botorch.models.state import pack, unpack
+from pymc_botorch.models.units import read_units, undo
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -32,9 +37,7 @@ class PyMCGP(AbstractPyMCGP):
 
     _fitted: FittedGP
     _noisy: FittedGP | None
-    _raw_X: Tensor
-    _conditioned: ConditionedPosterior
-    _observed: ConditionedPosterior | None
+    _observation_process: AbstractProcess | None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise TypeError("PyMCGP has no constructor yet. Use PyMCGP.from_fitted(gp, point, model=...).")
@@ -96,43 +99,30 @@ class PyMCGP(AbstractPyMCGP):
             fitted, noisy = read_fitted(
                 gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            raw_X = _undo(input_transform, torch.from_numpy(fitted.X))
-            offset, scale = (affine(outcome_transform) if outcome_transform is not None else None) or (0.0, 1.0)
+            if input_transform is not None:
+                input_transform.eval()  # it is fitted and must not learn again
+            raw_X = undo(input_transform, torch.from_numpy(fitted.X))
+            units = read_units(outcome_transform)
             self = cls.__new__(cls)
             Model.__init__(self)
-            self._fitted, self._noisy = fitted, noisy
-            self._raw_X = raw_X
-            self._observed = None
-            self._conditioned = replace(fitted.condition(), offset=offset, scale=scale)
-        self.likelihood = _likelihood(torch.from_numpy(self._conditioned.noise))
-        if input_transform is not None:
-            self.input_transform = input_transform
-        if outcome_transform is not None:
-            self.outcome_transform = outcome_transform
+            if input_transform is not None:
+                self.input_transform = input_transform
+            if outcome_transform is not None:
+                self.outcome_transform = outcome_transform
+            self.outcome_units = units
+            self._noisy = noisy
+            self._condition(fitted, raw_X)
         return self.eval()
 
-    @property
-    def conditioned(self) -> ConditionedPosterior:
-        """The posterior of the noise-free function, in the units of the outcome."""
-        return self._conditioned
-
-    @property
-    def observed(self) -> ConditionedPosterior | None:
-        """The posterior of new observations where their noise is correlated; compiled when first asked for."""
-        if self._observed is None and self._noisy is not None:
-            noisy, base = self._noisy.condition(), self._conditioned
-            self._observed = replace(noisy, offset=base.offset, scale=base.scale)
-        return self._observed
-
-    @property
-    def noise_variance(self) -> Tensor:
-        """Variance of a new observation, in squared units of the outcome: the mean over the training observations."""
-        return torch.as_tensor(self._conditioned.noise.mean() * self._conditioned.scale**2)
-
-    @property
-    def num_inputs(self) -> int:
-        """Number of columns of raw inputs."""
-        return self._raw_X.shape[-1]
+    def _condition(self, fitted: FittedGP, raw_X: Tensor) -> None:
+        """Set everything that follows from data and hyperparameters."""
+        conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
+        self._fitted, self._train_X, self._train_inputs = fitted, raw_X, torch.from_numpy(fitted.X)
+        self._train_targets = torch.from_numpy(fitted.y)
+        self._noise = torch.from_numpy(conditioned.noise)  # () or n
+        self._observation_process = None
+        self.process = CompiledProcess(conditioned)
+        self.likelihood = _likelihood(self._noise)
 
     @property
     def point(self) -> dict[str, Any]:
@@ -140,14 +130,45 @@ class PyMCGP(AbstractPyMCGP):
         return {name: value.copy() for name, value in self._fitted.point.items()}
 
     @property
-    def train_inputs(self) -> tuple[Tensor]:
-        """Training inputs ``n x d``, transformed in evaluation mode and raw in training mode, as BoTorch keeps them."""
-        return (self._raw_X if self.training else torch.from_numpy(self._fitted.X),)
+    def num_inputs(self) -> int:
+        """Number of columns of raw inputs."""
+        return self._train_X.shape[-1]
+
+    @property
+    def observation_process(self) -> AbstractProcess | None:
+        """New observations given the data, where their noise is a covariance; compiled when first asked for."""
+        if self._observation_process is None and self._noisy is not None:
+            noisy = self._noisy.condition()
+            self._observation_process = CompiledProcess(
+                replace(noisy, offset=self.outcome_units.offset, scale=self.outcome_units.scale)
+            )
+        return self._observation_process
+
+    @property
+    def noise_variance(self) -> Tensor:
+        """Variance of a new observation, in squared units of the gp: the mean over the training observations."""
+        return self._noise if self._noise.ndim == 0 else self._noise.mean(-1)
+
+    @property
+    def train_inputs(self) -> tuple[Tensor, ...]:
+        """Training inputs ``n x d``: as the gp sees them in evaluation mode, raw in training mode, as BoTorch keeps them.
+
+        Fantasy models have ``... x (n + q) x d``. Setting them conditions the model anew.
+        """
+        return (self._train_X if self.training else self._train_inputs,)
+
+    @train_inputs.setter
+    def train_inputs(self, inputs: tuple[Tensor, ...]) -> None:
+        self.set_train_data(inputs, strict=False)
 
     @property
     def train_targets(self) -> Tensor:
-        """Training targets ``n``, on the scale of the gp."""
-        return torch.from_numpy(self._fitted.y)
+        """Training targets ``n``, in the units of the gp. Setting them conditions the model anew."""
+        return self._train_targets
+
+    @train_targets.setter
+    def train_targets(self, targets: Tensor) -> None:
+        self.set_train_data(targets=targets, strict=False)
 
     @property
     def _has_transformed_inputs(self) -> bool:
@@ -155,28 +176,124 @@ class PyMCGP(AbstractPyMCGP):
 
     @property
     def _original_train_inputs(self) -> Tensor:
-        return self._raw_X
+        return self._train_X
 
+    def set_train_data(
+        self, inputs: Tensor | tuple[Tensor, ...] | None = None, targets: Tensor | None = None, strict: bool = True
+    ) -> None:
+        """Condition the model on other data, with the same hyperparameters.
 
-def _undo(input_transform: InputTransform | None, X: Tensor) -> Tensor:
-    """Return raw training inputs from those that the gp saw."""
-    if input_transform is None or not input_transform.transform_on_train:
-        return X
-    input_transform.eval()  # fitted transforms must not learn again
-    try:
-        return input_transform.untransform(X)
-    except NotImplementedError as error:
-        raise UnsupportedModelError(
-            f"{type(input_transform).__name__} cannot be undone, so the raw training inputs are unknown. Pass an "
-            "input_transform that has an inverse, such as Normalize."
-        ) from error
+        Args:
+            inputs: ``n x d``, in the space of ``train_inputs``; None keeps them.
+            targets: ``n``, in the units of the gp; None keeps them.
+            strict: Whether the shapes must be those of the present data.
+
+        Raises:
+            InputDataError: If the data are not finite, or of shapes that do not fit; nothing is changed then.
+        """
+        X = self.train_inputs[0] if inputs is None else inputs if isinstance(inputs, Tensor) else inputs[0]
+        y = self.train_targets if targets is None else targets
+        for name, new, old in (("inputs", X, self.train_inputs[0]), ("targets", y, self.train_targets)):
+            if strict and new.shape != old.shape:
+                raise InvalidDataError(
+                    f"{name} have shape {tuple(new.shape)} instead of {tuple(old.shape)}. Pass strict=False to change it."
+                )
+        X, y = X.detach().to("cpu", torch.float64), y.detach().to("cpu", torch.float64)
+        self._check_inputs(X)
+        model_X = self.transform_inputs(X) if self.training else X
+        raw_X = X if self.training else undo(getattr(self, "input_transform", None), X)
+        with botorch_errors():
+            self._condition(self._fitted.with_data(model_X.numpy(), y.numpy()), raw_X)
+
+    def condition_on_process(self, X: Tensor, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+        """Return the model given more observations; see :meth:`condition_on_observations`."""
+        if self._noisy is not None:
+            raise UnsupportedModelError(
+                "The observation noise is a covariance function, so new observations depend on the training ones beyond the "
+                "function. Refit with all data, or use independent noise (a number, a random variable or a vector)."
+            )
+        scale, jitter = self.outcome_units.scale, float(self._fitted.data["jitter"])
+        variances = (self.noise_variance.unsqueeze(-1) if noise is None else noise).expand(targets.shape)
+        new = _shallow_copy(self)
+        outcomes = self.outcome_units.offset + scale * targets
+        new.process = ConditionedProcess(self.process, inputs, outcomes, scale**2 * (variances + jitter))
+        batch = new.process.batch_shape
+        new._train_X = _append(self._train_X, X.detach().to(torch.float64), 2, batch)
+        new._train_inputs = _append(self._train_inputs, inputs.detach(), 2, batch)
+        new._train_targets = _append(self._train_targets, targets.detach(), 1, batch)
+        if self._noise.ndim:
+            new._noise = _append(self._noise, variances.detach(), 1, batch)
+            new.likelihood = _likelihood(new._noise)
+        return new
+
+    def forward(self, X: Tensor) -> MultivariateNormal:
+        """Return the prior at ``X``, in the units of the gp: PyMC's mean and covariance functions, without data or jitter.
+
+        In training mode ``X`` is raw and the input transform is applied, as in BoTorch's models.
+        """
+        inputs = self.transform_inputs(X) if self.training else X
+        mean, cov = CompiledProcess(self._fitted.prior()).joint(inputs.to(torch.float64))
+        return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))
+
+    def get_extra_state(self) -> Tensor:
+        """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state."""
+        return pack(self._fitted.point)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Condition the model on the hyperparameters in ``state``."""
+        with botorch_errors():
+            self._condition(self._fitted.with_point(unpack(state)), self._train_X)
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
+    ) -> Any:
+        """Load hyperparameters, and the state of the transforms.
+
+        Args:
+            state_dict: As ``state_dict()`` of a model of the same PyMC structure returns it, fitted to any number of data.
+            strict: Whether all keys must match.
+            keep_transforms: Whether the present data are transformed anew by the loaded transforms, as in BoTorch; otherwise
+                they stay as the gp saw them.
+            assign: As in PyTorch.
+        """
+        transform = getattr(self, "outcome_transform", None)
+        targets = self._train_targets.unsqueeze(-1)
+        raw_Y = targets if transform is None else transform.untransform(targets, X=self._train_inputs)[0]
+        state = {key: value for key, value in state_dict.items() if not key.startswith("likelihood.")}
+        own = {key: value for key, value in self.state_dict().items() if key.startswith("likelihood.")}
+        result = torch.nn.Module.load_state_dict(self, {**state, **own}, strict=strict, assign=assign)
+        self.outcome_units = read_units(transform)
+        fitted, raw_X = self._fitted, self._train_X
+        if keep_transforms:
+            self.eval()
+            X = self.transform_inputs(raw_X)
+            y = raw_Y if transform is None else transform(raw_Y, X=X)[0]
+            fitted = fitted.with_data(X.numpy(), y.squeeze(-1).numpy())
+        self._condition(fitted, raw_X)
+        return result
 
 
 def _likelihood(noise: Tensor) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
-    """Return GPyTorch's likelihood with this noise variance, on the scale of the gp, as BoTorch reads it."""
+    """Return GPyTorch's likelihood with this noise variance, in the units of the gp, as BoTorch reads it."""
     if noise.ndim:
-        likelihood = FixedNoiseGaussianLikelihood(noise=noise)
+        with min_fixed_noise(double_value=0.0):  # PyMC takes noise as it is
+            likelihood = FixedNoiseGaussianLikelihood(noise=noise)
     else:
         likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None)).double()
         likelihood.noise_covar.raw_noise.data.fill_(float(noise))
     return likelihood.requires_grad_(False)
+
+
+def _append(old: Tensor, new: Tensor, event_dims: int, batch: torch.Size) -> Tensor:
+    """Return old and new observations after one another, each expanded to the same batches."""
+    parts = [part.expand(*batch, *part.shape[part.ndim - event_dims :]) for part in (old, new)]
+    return torch.cat(parts, dim=-event_dims)
+
+
+def _shallow_copy(model: PyMCGP) -> PyMCGP:
+    """Return a copy that shares everything, whose attributes can be replaced."""
+    copy = model.__new__(type(model))
+    copy.__dict__.update(model.__dict__)
+    for name in ("_parameters", "_buffers", "_modules"):
+        copy.__dict__[name] = dict(model.__dict__[name])
+    return copy
