@@ -23,7 +23,7 @@ class Config:
     Attributes:
         linker: How posterior functions are compiled. ``"numba"`` (the default) is fast to call and takes PyTensor's
             Numba tens of seconds to compile the first time on a machine (its disk cache serves later processes);
-            ``"python"`` is ready in about a second and 10 to 20 times slower to call. It is read when a model is made:
+            ``"python"`` is ready in about a second and 5 to 10 times slower to call. It is read when a model is made:
             later changes leave existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets the
             initial value.
     """

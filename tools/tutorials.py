@@ -1,7 +1,7 @@
 """Execute the tutorials in place, or those named on the command line, and keep their outputs.
 
 Each runs in a fresh kernel in its own folder. What an output could carry of this machine (paths of the checkout, of the
-environment, of the home folder) is an error rather than something to commit. ``SMOKE_TEST=1`` shrinks the tutorials' loops.
+environment, of the home folder) is an error rather than something to commit.
 """
 
 import json
@@ -24,9 +24,7 @@ def execute(path: pathlib.Path) -> None:
     nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        cell["outputs"] = (
-            [o for o in cell.get("outputs", []) if o.get("name") != "stderr"] if cell.cell_type == "code" else []
-        )
+        cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"] if cell.cell_type == "code" else []
         if cell.cell_type != "code":
             del cell["outputs"]
     text = json.dumps(notebook)

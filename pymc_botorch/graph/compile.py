@@ -2,7 +2,7 @@
 
 Pay once for what the new inputs ``X`` do not change (the Cholesky factor, the weights)::
 
-    posterior = compiled.condition(data, point)
+    posterior = compiled.condition(values)
 
 and use often, for ``b`` batches of ``q`` points at a time::
 
@@ -32,6 +32,7 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.config import Linker
+from pymc_botorch.errors import FitError
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.products import plain_products
 from pymc_botorch.graph.rewrites import (
@@ -86,16 +87,20 @@ class CompiledPosterior:
         with _rows_lock:
             return self.__dict__.get("_rows") or compile_rows(self._cut, self.linker)
 
-    def condition(self, data: Mapping[str, np.ndarray], point: Mapping[str, np.ndarray]) -> "ConditionedPosterior":
-        """Return the posterior for these data and parameters.
+    def condition(self, values: Sequence[np.ndarray]) -> "ConditionedPosterior":
+        """Return the posterior for a value of each of ``graph.inputs``.
 
-        Args:
-            data: A value for each of ``graph.data``.
-            point: A value for each of ``graph.parameters``.
+        Raises:
+            FitError: If the training covariance cannot be factorised.
         """
-        values = [*(data[name] for name in self.graph.data), *(point[name] for name in self.graph.parameters)]
-        noise, *frozen = self._condition(*map(as_input, values))
-        return ConditionedPosterior(self, noise, tuple(map(as_input, frozen)))
+        inputs = [as_input(value, variable.type.dtype) for value, variable in zip(values, self.graph.inputs, strict=True)]
+        noise, *frozen = self._condition(*inputs)
+        if not all(np.isfinite(array).all() for array in frozen):
+            raise FitError(
+                "The training covariance is not positive definite with these hyperparameters. Pass a larger jitter (1e-6 is "
+                "PyMC's default) or noise, or a point whose scales are not zero or infinite."
+            )
+        return ConditionedPosterior(self, noise, tuple(as_input(array, array.dtype.name) for array in frozen))
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: compiled functions hold no state of a model."""
@@ -149,13 +154,12 @@ class ConditionedPosterior:
         return self
 
 
-def as_input(array: np.ndarray) -> np.ndarray:
-    """Return ``array`` as compiled functions take it: C-contiguous, writeable, float64 (integers stay as they are).
+def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
+    """Return ``array`` as compiled functions take it: C-contiguous, writeable, of the dtype they were compiled for.
 
-    Numba compiles anew, silently and for seconds, for each other layout.
+    Numba compiles anew, silently and for seconds, for each other layout and dtype.
     """
-    kept = array.dtype if array.dtype.kind in "iub" else np.float64
-    return np.require(array, dtype=kept, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+    return np.require(array, dtype=dtype, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
 def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterior:
@@ -165,7 +169,7 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
         graph: Posterior mean and covariance at symbolic inputs.
         linker: See :class:`pymc_botorch.config.Config`.
     """
-    X, mean_bar, cov_bar = graph.X, pt.vector("mean_bar"), pt.matrix("cov_bar")
+    X, mean_bar, cov_bar = graph.X, pt.vector("mean_bar", dtype="float64"), pt.matrix("cov_bar", dtype="float64")
     mean, cov = weights_before_solves([graph.mean, graph.cov], X)
     X_bar = _pull_back(X, {mean: mean_bar, cov: cov_bar})
 
@@ -174,7 +178,7 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
     mean, cov, X_bar = graph_replace([mean, cov, X_bar], dict(zip(boundary, frozen, strict=True)), strict=False)
     solves = [node.outputs[0] for node in nodes_between([mean, cov]) if is_solve(node) and node.outputs[0].type.ndim == 2]
     # LAPACK returns them in Fortran order, so it is their transposes that are C-contiguous without a copy
-    saved = [pt.matrix(f"saved_{i}", shape=solve.type.shape[::-1]) for i, solve in enumerate(solves)]
+    saved = [pt.matrix(f"saved_{i}", dtype="float64", shape=solve.type.shape[::-1]) for i, solve in enumerate(solves)]
     X_bar = graph_replace(X_bar, {solve: kept.mT for solve, kept in zip(solves, saved, strict=True)}, strict=False)
 
     batch = _batched([X, mean_bar, cov_bar, *saved])
@@ -193,11 +197,11 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
 def compile_rows(cut: CutPosterior, linker: Linker) -> tuple[Compiled, Compiled]:
     """Return ``(X, k, *frozen) -> mean, rows`` and its pullback ``(X, k, mean_bar, rows_bar, *frozen) -> X_bar``.
 
-    ``rows`` are the last ``k`` rows of the covariance, ``b x k x q``. The subscript is moved to the inputs before anything is
-    differentiated, and ``(L⁻¹ B)ᵀ (L⁻¹ A)`` becomes ``((L⁻ᵀ L⁻¹ B)ᵀ A``, so that the cost is that of ``k`` columns, not of
-    ``q``; with ``k = 0`` it is that of the mean alone.
+    ``rows`` are the last ``k`` rows of the covariance, ``b x k x q``. The subscript is moved to the inputs before anything
+    is differentiated, and ``(L⁻¹ B)ᵀ (L⁻¹ A)`` becomes ``(L⁻ᵀ L⁻¹ B)ᵀ A``, so that the cost is that of ``k`` columns, not
+    of ``q``; with ``k = 0`` it is that of the mean alone.
     """
-    k, mean_bar, rows_bar = pt.lscalar("k"), pt.vector("mean_bar"), pt.matrix("rows_bar")
+    k, mean_bar, rows_bar = pt.lscalar("k"), pt.vector("mean_bar", dtype="float64"), pt.matrix("rows_bar", dtype="float64")
     X = cut.X
     mean, rows = solve_smaller_side(lift_subscripts([cut.mean, cut.cov[X.shape[0] - k :, :]]))
     X_bar = _pull_back(X, {mean: mean_bar, rows: rows_bar})

@@ -1,35 +1,34 @@
 """A fitted ``pm.gp`` object comes in, what it was conditioned on goes out: checked arrays, noise and jitter."""
 
-__all__ = ["Observations", "check_data", "constant_value", "read_observations", "split_jitter"]
+__all__ = ["Kind", "Observations", "check_data", "read_observations"]
 
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
-from pytensor.compile.mode import Mode
-from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import graph_inputs
-from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.random.basic import MvNormalRV
-from pytensor.tensor.random.type import RandomType
-from pytensor.tensor.variable import TensorConstant, TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.graph.likelihoods import (
+    QUICK,
+    computes,
+    constant_value,
+    find_likelihoods,
+    is_data,
+    read_jitter,
+)
 
-QUICK = Mode(linker="py", optimizer="fast_compile")  # for expressions that are evaluated once
+type Kind = Literal["exact", "sparse", "component"]
 
 ADVICE = {
     pm.gp.TP: "a Student-t process has no Gaussian posterior; use pm.gp.Marginal",
     pm.gp.HSGP: "its function is a finite basis expansion, not a Gaussian conditional; use pm.gp.Marginal",
     pm.gp.HSGPPeriodic: "its function is a finite basis expansion, not a Gaussian conditional; use pm.gp.Marginal",
-    pm.gp.MarginalApprox: "sparse approximations are not read yet; use pm.gp.Marginal, which is fast up to 500 points",
-    pm.gp.MarginalKron: "Kronecker-structured gps are not read yet; use pm.gp.Marginal with a product of kernels",
-    pm.gp.LatentKron: "a latent gp is not Gaussian given the data; use pm.gp.Marginal with a product of kernels",
+    pm.gp.LatentKron: "a latent gp is not Gaussian given the data; use pm.gp.MarginalKron",
     pm.gp.Latent: "a latent gp is not Gaussian given the data at one point; use pm.gp.Marginal, which integrates it out",
 }
 
@@ -39,22 +38,35 @@ class Observations:
     """What a gp was conditioned on, as it stands in the PyMC model.
 
     Attributes:
-        gp: The gp whose likelihood it is (of a sum of gps, the sum).
+        gp: The gp to predict: the observed one, or an additive component of it.
+        total: The gp whose likelihood it is.
         X: Training inputs, ``n x d``.
         y: Training targets, ``n``.
         noise: PyMC's noise covariance function.
         jitter: What was added to the diagonal of the training covariance.
+        inducing: Inducing inputs of a sparse approximation, ``m x d``; else None.
+        raw_X: The data ``n x d`` that ``X`` is computed from inside the model, where it is computed from one; else None.
     """
 
     gp: pm.gp.Marginal
+    total: pm.gp.Marginal
     X: np.ndarray
     y: np.ndarray
     noise: pm.gp.cov.BaseCovariance
     jitter: float
+    inducing: np.ndarray | None
+    raw_X: np.ndarray | None
+
+    @property
+    def kind(self) -> Kind:
+        """How the posterior of ``gp`` follows from its prior: exactly, approximately or as a part of ``total``."""
+        if self.gp is not self.total:
+            return "component"
+        return "exact" if self.inducing is None else "sparse"
 
 
 def read_observations(
-    gp: pm.gp.Marginal,
+    gp: pm.gp.gp.Base,
     pm_model: pm.Model,
     given: Mapping[str, Any] | None,
     jitter: float | None,
@@ -63,8 +75,10 @@ def read_observations(
 ) -> Observations:
     """Return what ``gp`` was conditioned on in ``pm_model``, by value.
 
+    A ``pm.gp.MarginalKron`` is read as the ``pm.gp.Marginal`` that it equals, with a Kronecker kernel on the whole grid.
+
     Args:
-        gp: A ``pm.gp.Marginal`` with a likelihood, or an additive component of one.
+        gp: A gp with a marginal likelihood, or an additive component of one.
         pm_model: The PyMC model of that likelihood.
         given: As in ``gp.conditional``: for an additive component ``{"gp": total}``, and ``X, y, sigma`` where they
             differ from those of the total.
@@ -75,85 +89,77 @@ def read_observations(
         The observations; later changes of the model's data do not reach them.
 
     Raises:
-        UnsupportedGPError: If ``gp`` is no ``pm.gp.Marginal``.
+        UnsupportedGPError: If ``gp`` has no Gaussian marginal likelihood.
         DataError: If there is no likelihood, the data are unusable, or the inputs are scaled inside the model.
     """
+    if not isinstance(given, Mapping | None):
+        raise DataError(f"given is a {type(given).__name__}. Pass a dict, as to gp.conditional: {{'gp': total}}.")
     given = {} if given is None else dict(given)
-    if unknown := set(given) - {"gp", "X", "y", "sigma"}:
-        raise DataError(f"given has unknown entries {sorted(unknown)}. Pass 'gp', 'X', 'y' and 'sigma' only.")
-    observed = given.get("gp", gp)
-    for candidate in (gp, observed):
+    total = given.pop("gp", gp)
+    for candidate in (gp, total):
         _check_class(candidate)
-    found = {name: given.get(name, getattr(observed, name, None)) for name in ("X", "y", "sigma")}
-    if missing := [name for name, value in found.items() if value is None]:
-        raise DataError(
-            f"The gp has no likelihood (no {', '.join(missing)}). Call gp.marginal_likelihood(...) in the PyMC model first; "
-            "for an additive component pass given={'gp': total}, the total being the sum that has the likelihood."
-        )
-    X = _evaluate(found["X"], "X", allow_expression=inputs_transformed)
+    found = _found(total, given)
+    if isinstance(gp, pm.gp.MarginalKron):
+        grid = [_evaluate(X, "Xs", allow_expression=inputs_transformed) for X in found["X"]]
+        X = np.asarray(pm.math.cartesian(*(axis.reshape(len(axis), -1) for axis in grid)))
+        gp = total = pm.gp.Marginal(mean_func=gp.mean_func, cov_func=gp.cov_func)
+        jitter = 0.0 if jitter is None else jitter
+    else:
+        X = _evaluate(found["X"], "X", allow_expression=inputs_transformed)
     y = _evaluate(found["y"], "y", allow_expression=True)
     check_data(X, y)
-    noise = found["sigma"]
-    if not isinstance(noise, pm.gp.cov.BaseCovariance):
-        noise = pm.gp.cov.WhiteNoise(noise)
+    _check_columns(total.cov_func, X)
+    sigma = found["sigma"]
+    noise = sigma if isinstance(sigma, pm.gp.cov.BaseCovariance) else pm.gp.cov.WhiteNoise(sigma)
     _check_noise(noise, len(y))
     _warn_of_white_noise(gp.cov_func)
-    likelihoods = _likelihoods(pm_model, y)
+    inducing = _evaluate(found["Xu"], "Xu", allow_expression=inputs_transformed) if "Xu" in found else None
+    likelihoods = find_likelihoods(pm_model, y)
     if not likelihoods and not given:
         raise DataError(
             f"The PyMC model has no observed variable with this gp's data (its observed variables: "
             f"{', '.join(rv.name for rv in pm_model.observed_RVs) or 'none'}). Pass the model in which "
             "gp.marginal_likelihood(...) was called, model=...."
         )
-    return Observations(observed, X, y, noise, _read_jitter(likelihoods) if jitter is None else _check_jitter(jitter))
+    jitter = read_jitter(likelihoods) if jitter is None else _check_jitter(jitter)
+    return Observations(gp, total, X, y, noise, jitter, inducing, _source(found["X"], X))
 
 
-def constant_value(value: Any) -> np.ndarray | None:
-    """Return the value of a number, an array, a constant or a shared variable; None for anything symbolic."""
-    if isinstance(value, SharedVariable):
-        return np.asarray(value.get_value())
-    if isinstance(value, TensorConstant):
-        return np.asarray(value.data)
-    return None if isinstance(value, Variable) else np.asarray(value)
-
-
-def split_jitter(cov: TensorVariable) -> tuple[TensorVariable, TensorVariable] | None:
-    """Return ``K, jitter`` of ``K + jitter * eye``, or None when ``cov`` is no such sum."""
-    node = cov.owner
-    if node is None or not _is_elemwise(node.op, "add") or len(node.inputs) != 2:
-        return None
-    K, ridge = node.inputs
-    if ridge.owner is None or not _is_elemwise(ridge.owner.op, "mul") or len(ridge.owner.inputs) != 2:
-        return None
-    factor, identity = ridge.owner.inputs
-    if identity.owner is None or not isinstance(identity.owner.op, pt.basic.Eye):
-        return None
-    while factor.owner is not None and isinstance(factor.owner.op, DimShuffle):
-        factor = factor.owner.inputs[0]
-    return K, factor
-
-
-def _is_elemwise(op: object, name: str) -> bool:
-    return isinstance(op, Elemwise) and op.scalar_op.name == name
+def _found(total: pm.gp.gp.Base, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the gp remembers of its likelihood, replaced by what is given."""
+    attributes = {"X": "X", "y": "y", "sigma": "sigma"}
+    if isinstance(total, pm.gp.MarginalKron):
+        attributes["X"] = "Xs"
+    if isinstance(total, pm.gp.MarginalApprox):
+        attributes["Xu"] = "Xu"
+    if unknown := set(given) - set(attributes):
+        raise DataError(f"given has unknown entries {sorted(unknown)}. Pass 'gp', {', '.join(map(repr, attributes))} only.")
+    found = {name: given.get(name, getattr(total, attribute, None)) for name, attribute in attributes.items()}
+    if missing := [name for name, value in found.items() if value is None]:
+        raise DataError(
+            f"The gp has no likelihood (no {', '.join(missing)}). Call gp.marginal_likelihood(...) in the PyMC model first; "
+            "for an additive component pass given={'gp': total}, the total being the sum that has the likelihood."
+        )
+    return found
 
 
 def _check_class(gp: object) -> None:
     for known, advice in ADVICE.items():
         if isinstance(gp, known):
             raise UnsupportedGPError(f"pm.gp.{type(gp).__name__} cannot be used here: {advice}.")
-    if not isinstance(gp, pm.gp.Marginal):
-        raise UnsupportedGPError(f"gp is a {type(gp).__name__}. Pass a pm.gp.Marginal that has a marginal_likelihood.")
+    if not isinstance(gp, pm.gp.Marginal | pm.gp.MarginalKron):
+        raise UnsupportedGPError(f"gp is a {type(gp).__name__}. Pass a pm.gp.Marginal, MarginalApprox or MarginalKron.")
 
 
 def _evaluate(value: Any, name: str, *, allow_expression: bool) -> np.ndarray:
     """Return a copy of training data as a float array, whatever they are in the model."""
     if isinstance(value, Variable) and value.owner is not None:
-        if not _is_data(value):
+        if not is_data(value):
             raise DataError(
                 f"The gp's {name} depends on random variables of the model. Pass plain data to marginal_likelihood; for "
                 "inputs that parameters warp use pm.gp.cov.WarpedInput."
             )
-        if not allow_expression:
+        if computes(value) and not allow_expression:
             raise DataError(
                 f"The gp's {name} is computed inside the PyMC model (scaled or transformed), so that raw inputs would "
                 "silently be misread. Pass input_transform=..., for example a fitted botorch Normalize, that does the same "
@@ -170,13 +176,16 @@ def _evaluate(value: Any, name: str, *, allow_expression: bool) -> np.ndarray:
         raise DataError(f"The gp's {name} is not numeric ({error}). Pass floating-point data.") from error
 
 
-def _is_data(value: Variable) -> bool:
-    """Say whether an expression depends on constants and shared data only, not on random numbers."""
-    leaves = graph_inputs([value])
-    return all(isinstance(v, SharedVariable | Constant) and not isinstance(v.type, RandomType) for v in leaves)
+def _source(value: Any, X: np.ndarray) -> np.ndarray | None:
+    """Return the one data leaf of the shape of ``X`` that an expression is computed from."""
+    if not isinstance(value, Variable) or value.owner is None:
+        return None
+    leaves = [leaf for leaf in map(constant_value, graph_inputs([value])) if leaf is not None and leaf.shape == X.shape]
+    return np.asarray(leaves[0], dtype=np.float64) if len(leaves) == 1 else None
 
 
 def check_data(X: np.ndarray, y: np.ndarray) -> None:
+    """Raise a ``DataError`` unless ``X`` is ``n x d``, ``y`` is ``n``, both are finite and ``n`` is at least one."""
     if X.ndim != 2:
         raise DataError(f"The gp's X has shape {X.shape}. Pass an n x d matrix to marginal_likelihood.")
     if y.ndim != 1:
@@ -187,6 +196,15 @@ def check_data(X: np.ndarray, y: np.ndarray) -> None:
         if not np.isfinite(array).all():
             where = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
             raise DataError(f"The gp's {name} has NaN or infinite values in rows {where[:10].tolist()}. Leave these out.")
+
+
+def _check_columns(cov_func: Any, X: np.ndarray) -> None:
+    d = getattr(cov_func, "input_dim", X.shape[1])
+    if d != X.shape[1]:
+        raise DataError(
+            f"The gp's X has {X.shape[1]} columns, but its covariance function takes input_dim={d}. Pass X with these columns, "
+            "or name the total number as input_dim and those that the kernel reads as active_dims."
+        )
 
 
 def _check_noise(noise: pm.gp.cov.BaseCovariance, n: int) -> None:
@@ -202,7 +220,9 @@ def _warn_of_white_noise(cov_func: Any) -> None:
     parts = [cov_func]
     while parts:
         part = parts.pop()
-        parts.extend(getattr(part, "_factor_list", ()))
+        for held in vars(part).values():  # sums, products, powers, scaled and warped kernels hold others
+            held = held if isinstance(held, list | tuple) else [held]
+            parts.extend(inner for inner in held if isinstance(inner, pm.gp.cov.BaseCovariance))
         if isinstance(part, pm.gp.cov.WhiteNoise):
             warnings.warn(
                 "WhiteNoise in cov_func counts as part of the function: it raises the variance of every new point, and with "
@@ -213,34 +233,8 @@ def _warn_of_white_noise(cov_func: Any) -> None:
             return
 
 
-def _likelihoods(pm_model: pm.Model, y: np.ndarray) -> list[TensorVariable]:
-    """Return the observed multivariate normals of the model whose data are ``y``."""
-    found = []
-    for rv in pm_model.observed_RVs:
-        value = pm_model.rvs_to_values[rv]
-        if isinstance(rv.owner.op, MvNormalRV) and _is_data(value):
-            observed = np.asarray(value.eval(mode=QUICK))
-            if observed.shape == y.shape and np.array_equal(observed.astype(np.float64), y):
-                found.append(rv)
-    return found
-
-
-def _read_jitter(likelihoods: list[TensorVariable]) -> float:
-    """Return the jitter with which the likelihood was built."""
-    jitters: set[float] = set()
-    for rv in likelihoods:
-        stabilised = split_jitter(rv.owner.op.dist_params(rv.owner)[1])
-        value = None if stabilised is None else constant_value(stabilised[1])
-        jitters.add(np.nan if value is None else float(value))
-    if len(jitters) != 1 or np.nan in jitters:
-        raise DataError(
-            "The jitter of the gp's likelihood cannot be read from the PyMC model. Pass jitter=..., the value given to "
-            f"marginal_likelihood (PyMC's default is {pm.gp.util.JITTER_DEFAULT:g})."
-        )
-    return jitters.pop()
-
-
 def _check_jitter(jitter: float) -> float:
-    if not (np.ndim(jitter) == 0 and np.isfinite(jitter) and jitter >= 0):
+    is_number = isinstance(jitter, int | float | np.number) and not isinstance(jitter, bool)
+    if not (is_number and np.isfinite(jitter) and jitter >= 0):
         raise DataError(f"jitter is {jitter!r}. Pass a finite number that is not negative.")
     return float(jitter)

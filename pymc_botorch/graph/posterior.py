@@ -25,7 +25,8 @@ from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorConstant, TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
-from pymc_botorch.graph.observations import Observations, constant_value, split_jitter
+from pymc_botorch.graph.likelihoods import constant_value, split_jitter
+from pymc_botorch.graph.observations import Observations
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,15 @@ class PosteriorGraph:
 
 
 def read_posterior(
-    gp: pm.gp.Marginal, observations: Observations, pm_model: pm.Model, *, pred_noise: bool = False
+    observations: Observations, pm_model: pm.Model, *, pred_noise: bool = False
 ) -> tuple[PosteriorGraph, dict[str, np.ndarray]]:
-    """Return the posterior graph of ``gp`` and the values of its symbolic data.
+    """Return the posterior graph of a gp and the values of its symbolic data.
 
     Training data, known noise, shared variables and non-scalar constants of the graph become inputs; nothing of the
     user's model is changed.
 
     Args:
-        gp: The gp to predict: the observed one, or an additive component of it.
-        observations: What it is conditioned on.
+        observations: The gp and what it is conditioned on.
         pm_model: The model that holds the gp's parameters.
         pred_noise: Whether ``cov`` is that of new observations, noise included.
 
@@ -83,11 +83,11 @@ def read_posterior(
         UnsupportedGPError: If the conditional is not a multivariate normal.
     """
     d = observations.X.shape[1]
-    _X = pt.matrix("X_new", shape=(None, d))  # q x d
+    _X = pt.matrix("X_new", dtype="float64", shape=(None, d))  # q x d
     data: dict[str, Variable] = {
-        "X": pt.matrix("X", shape=(None, d)),
-        "y": pt.vector("y"),
-        "jitter": pt.scalar("jitter"),
+        "X": pt.matrix("X", dtype="float64", shape=(None, d)),
+        "y": pt.vector("y", dtype="float64"),
+        "jitter": pt.scalar("jitter", dtype="float64"),
     }
     values = {"X": observations.X, "y": observations.y, "jitter": np.asarray(observations.jitter)}
     noise_func = observations.noise
@@ -97,7 +97,11 @@ def read_posterior(
         data["sigma"] = pt.tensor("sigma", shape=(None,) * values["sigma"].ndim, dtype="float64")
         noise_func = pm.gp.cov.WhiteNoise(data["sigma"])
 
-    given = {"gp": observations.gp, "X": data["X"], "y": data["y"], "sigma": noise_func}
+    given = {"gp": observations.total, "X": data["X"], "y": data["y"], "sigma": noise_func}
+    if observations.inducing is not None:
+        data["Xu"], values["Xu"] = pt.matrix("Xu", dtype="float64", shape=(None, d)), observations.inducing
+        given |= {"Xu": data["Xu"], "sigma": noise_func.sigma}
+    gp = observations.gp
     with pm.Model(model=None):  # a scratch model: not a child of the one in context
         f = gp.conditional("f", _X, pred_noise=pred_noise, given=given, jitter=data["jitter"])
     if not isinstance(f.owner.op, MvNormalRV):

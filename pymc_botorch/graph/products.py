@@ -21,6 +21,8 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_botorch.graph.traversal import core_op
+
 
 class Product(Op):
     """The product of two float64 matrices; it has no gradient of its own, being put in after differentiation."""
@@ -47,8 +49,7 @@ def plain_products(outputs: Sequence[Variable]) -> list[Variable]:
     fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
     product = Product()
     for node in fgraph.toposort():
-        core = node.op.core_op if isinstance(node.op, Blockwise) else node.op
-        if isinstance(core, Dot) and all(v.type.dtype == "float64" for v in (*node.inputs, *node.outputs)):
+        if isinstance(core_op(node), Dot) and all(v.type.dtype == "float64" for v in (*node.inputs, *node.outputs)):
             replacement = (Blockwise(product) if isinstance(node.op, Blockwise) else product)(*node.inputs)
             fgraph.replace(node.outputs[0], replacement, reason="plain_products")
     return list(fgraph.outputs)

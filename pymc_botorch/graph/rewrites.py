@@ -8,7 +8,6 @@ __all__ = ["fold_batches", "lift_subscripts", "solve_smaller_side", "weights_bef
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Apply, Variable
@@ -19,10 +18,12 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import SpecifyShape
 from pytensor.tensor.subtensor import Subtensor
+from pytensor.tensor.type_other import NoneConst
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_botorch.graph.traversal import descendants
+from pymc_botorch.graph.traversal import core_op, descendants
 
 
 def weights_before_solves(outputs: Sequence[TensorVariable], X: TensorVariable) -> list[TensorVariable]:
@@ -42,7 +43,7 @@ def weights_before_solves(outputs: Sequence[TensorVariable], X: TensorVariable) 
     MergeOptimizer().rewrite(fgraph)
     live = descendants([X], fgraph.outputs)
     for node in fgraph.toposort():
-        if not isinstance(_core(node), Dot):
+        if not isinstance(core_op(node), Dot):
             continue
         transposed, weights = node.inputs
         solve = _transposed_solve(transposed)
@@ -69,7 +70,7 @@ def fold_batches(outputs: Sequence[Variable]) -> list[Variable]:
     """
     fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
     for node in fgraph.toposort():
-        op = _core(node)
+        op = core_op(node)
         if not isinstance(node.op, Blockwise) or node.outputs[0].type.ndim <= 2:
             continue
         left, right = node.inputs[0], node.inputs[-1]
@@ -92,9 +93,18 @@ def fold_batches(outputs: Sequence[Variable]) -> list[Variable]:
 def lift_subscripts(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     """Return ``outputs`` with subscripts moved towards the inputs, so that only what is kept is computed.
 
-    These are PyTensor's own canonical rewrites.
+    These are PyTensor's own canonical rewrites. Lengths of one that they find are written into the graph: vectorising a
+    subscript forgets them (PyTensor 3.3), and elementwise operations then refuse to broadcast.
     """
-    return rewrite_graph(list(outputs), include=("canonicalize",), clone=True)
+    fgraph = FunctionGraph(
+        outputs=rewrite_graph(list(outputs), include=("canonicalize",), clone=True), copy_inputs=False, copy_orphans=False
+    )
+    for node in fgraph.toposort():
+        (found, *_) = node.outputs
+        if isinstance(node.op, Subtensor) and found.type.ndim and any(found.type.broadcastable):
+            lengths = [1 if broadcasts else NoneConst for broadcasts in found.type.broadcastable]
+            fgraph.replace(found, SpecifyShape()(found, *lengths), reason="lift_subscripts", import_missing=True)
+    return list(fgraph.outputs)
 
 
 def solve_smaller_side(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
@@ -102,15 +112,15 @@ def solve_smaller_side(outputs: Sequence[TensorVariable]) -> list[TensorVariable
     fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
     MergeOptimizer().rewrite(fgraph)
     for node in fgraph.toposort():
-        if not isinstance(_core(node), Dot) or (kept := _matrix_transposed(node.inputs[0])) is None or kept.owner is None:
+        if not isinstance(core_op(node), Dot) or (kept := _matrix_transposed(node.inputs[0])) is None or kept.owner is None:
             continue
         solve = node.inputs[1].owner
         if not isinstance(kept.owner.op, Subtensor) or solve is None or kept.owner.inputs[0] is not solve.outputs[0]:
             continue
-        if not isinstance(_core(solve), SolveTriangular):
+        if not isinstance(core_op(solve), SolveTriangular):
             continue
         L, B = solve.inputs
-        lower = _core(solve).lower
+        lower = core_op(solve).lower
         columns = kept.owner.op(B, *kept.owner.inputs[1:])
         half = pt.linalg.solve_triangular(L, columns, lower=lower, b_ndim=2)
         whole = pt.linalg.solve_triangular(L.mT, half, lower=not lower, b_ndim=2)
@@ -118,16 +128,12 @@ def solve_smaller_side(outputs: Sequence[TensorVariable]) -> list[TensorVariable
     return list(fgraph.outputs)
 
 
-def _core(node: Apply) -> Any:
-    return node.op.core_op if isinstance(node.op, Blockwise) else node.op
-
-
 def _transposed_solve(variable: Variable) -> Apply | None:
     """Return the node of ``L⁻¹ B`` when ``variable`` is its transpose."""
     matrix = _matrix_transposed(variable)
     inner = None if matrix is None else matrix.owner
-    is_solve = inner is not None and isinstance(_core(inner), SolveTriangular) and _core(inner).b_ndim == 2
-    return inner if is_solve and not _core(inner).unit_diagonal else None
+    is_solve = inner is not None and isinstance(core_op(inner), SolveTriangular) and core_op(inner).b_ndim == 2
+    return inner if is_solve and not core_op(inner).unit_diagonal else None
 
 
 def _matrix_transposed(variable: Variable) -> TensorVariable | None:

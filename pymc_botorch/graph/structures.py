@@ -105,5 +105,4 @@ def structure(graph: PosteriorGraph) -> Hashable:
         described.append((node.op, *map(describe, node.inputs)))
         for output in node.outputs:
             numbers[output] = len(numbers)
-    names = (*graph.data, "|", *graph.parameters)
-    return (names, tuple(described), tuple(map(describe, outputs)))
+    return tuple(described), tuple(map(describe, outputs))

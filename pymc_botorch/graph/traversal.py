@@ -1,8 +1,9 @@
 """What of a graph depends on what: the sweeps that the passes share."""
 
-__all__ = ["descendants", "is_solve", "nodes_between"]
+__all__ = ["core_op", "descendants", "is_solve", "nodes_between"]
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.traversal import io_toposort
@@ -26,5 +27,9 @@ def descendants(sources: Iterable[Variable], outputs: Sequence[Variable]) -> set
 
 def is_solve(node: Apply) -> bool:
     """Say whether a node solves linear systems."""
-    op = node.op.core_op if isinstance(node.op, Blockwise) else node.op
-    return isinstance(op, SolveBase)
+    return isinstance(core_op(node), SolveBase)
+
+
+def core_op(node: Apply) -> Any:
+    """Return the operation of a node, of a batched one that on each matrix."""
+    return node.op.core_op if isinstance(node.op, Blockwise) else node.op

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 import pymc as pm
 
+from pymc_botorch.config import Linker, config
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compile import ConditionedPosterior
-from pymc_botorch.graph.observations import check_data, read_observations
+from pymc_botorch.graph.observations import Kind, check_data, read_observations
 from pymc_botorch.graph.posterior import PosteriorGraph, read_posterior
 from pymc_botorch.graph.structures import compiled_posterior
 from pymc_botorch.inference.points import read_point
@@ -25,11 +26,18 @@ class FittedGP:
         graph: The posterior of the noise-free function, or of new observations.
         data: A value for each of ``graph.data``.
         point: A value for each of ``graph.parameters``.
+        kind: ``"exact"`` where the posterior is the gp's prior given the data; of a ``"sparse"`` approximation or a
+            ``"component"`` of a sum it is not.
+        linker: How the posterior is compiled.
+        raw_X: The data that the gp's inputs are computed from inside the PyMC model, where they are; else None.
     """
 
     graph: PosteriorGraph
     data: Mapping[str, np.ndarray]
     point: Mapping[str, np.ndarray]
+    kind: Kind
+    linker: Linker
+    raw_X: np.ndarray | None
 
     @property
     def X(self) -> np.ndarray:
@@ -52,7 +60,7 @@ class FittedGP:
             raise DataError(
                 f"There are {len(y)} observations, but the noise of {len(self.y)}. Pass data of the same length, or refit."
             )
-        return replace(self, data={**self.data, "X": X, "y": y})
+        return replace(self, data={**self.data, "X": X, "y": y}, raw_X=None)
 
     def with_point(self, point: Mapping[str, np.ndarray]) -> Self:
         """Return the gp with other hyperparameters.
@@ -68,11 +76,11 @@ class FittedGP:
     def prior(self) -> ConditionedPosterior:
         """Return the prior: the posterior given no data."""
         none = {name: array[:0] if name in self.graph.per_observation else array for name, array in self.data.items()}
-        return compiled_posterior(self.graph).condition(none, self.point)
+        return compiled_posterior(self.graph, self.linker).condition([*none.values(), *self.point.values()])
 
     def condition(self) -> ConditionedPosterior:
         """Return the posterior, given data and point (compiles its structure where that is new)."""
-        return compiled_posterior(self.graph).condition(self.data, self.point)
+        return compiled_posterior(self.graph, self.linker).condition([*self.data.values(), *self.point.values()])
 
 
 def read_fitted(
@@ -102,14 +110,24 @@ def read_fitted(
         DataError: If gp, data, point and model do not fit together.
         TypeError: If there is no model.
     """
+    if not isinstance(model, pm.Model | None):
+        raise TypeError(f"model is a {type(model).__name__}. Pass the pm.Model of the gp.")
     if model is None and pm.Model.get_context(error_if_none=False) is None:
         raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
     pm_model = pm.modelcontext(model)
     observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
     correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)
-    graphs = [read_posterior(gp, observations, pm_model, pred_noise=noisy) for noisy in (False, True)[: 1 + correlated]]
+    graphs = [read_posterior(observations, pm_model, pred_noise=noisy) for noisy in (False, True)[: 1 + correlated]]
     values = read_point(pm_model, point, {name for graph, _ in graphs for name in graph.parameters})
     function, *observation = [
-        FittedGP(graph, data, {name: values[name] for name in graph.parameters}) for graph, data in graphs
+        FittedGP(
+            graph,
+            data,
+            {name: values[name] for name in graph.parameters},
+            observations.kind,
+            config.linker,
+            observations.raw_X,
+        )
+        for graph, data in graphs
     ]
     return function, (observation[0] if observation else None)

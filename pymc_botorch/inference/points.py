@@ -10,10 +10,11 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.replace import graph_replace
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError
-from pymc_botorch.graph.observations import QUICK
+from pymc_botorch.graph.likelihoods import QUICK
 
 AGREEMENT = 1e-5  # relative, of a value and its transformed copy, which find_MAP returns side by side
 
@@ -52,12 +53,13 @@ def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str
 
 def _by_name(point: Any) -> dict[str, np.ndarray]:
     """Return the point as arrays by name."""
-    if hasattr(point, "children") and "posterior" in point.children:  # an ArviZ DataTree
-        draws = point["posterior"].dataset
+    draws = point["posterior"].dataset if hasattr(point, "children") and "posterior" in point.children else point
+    if hasattr(draws, "data_vars"):  # ArviZ data, or their posterior as a dataset
         size = draws.sizes.get("chain", 1) * draws.sizes.get("draw", 1)
         if size != 1:
             raise DataError(f"The posterior has {size} draws. Pass one, for example idata.isel(chain=[0], draw=[0]).")
-        point = {name: np.asarray(draws[name]).reshape(draws[name].shape[2:]) for name in draws.data_vars}
+        one = draws.isel({dim: 0 for dim in ("chain", "draw") if dim in draws.dims})
+        point = {name: one[name].to_numpy() for name in one.data_vars}
     if not isinstance(point, Mapping):
         raise DataError(f"point is a {type(point).__name__}. Pass a dict of values by name, as pm.find_MAP() returns it.")
     return {str(name): np.asarray(value) for name, value in point.items()}
@@ -78,12 +80,22 @@ def _natural_value(
     """Return the value of one free variable, from either scale; None where the point has neither."""
     value_var, transform = pm_model.rvs_to_values[rv], pm_model.rvs_to_transforms[rv]
     natural = _checked(rv.name, values[rv.name], rv) if rv.name in values else None
+    if transform is not None and natural is not None:
+        _check_support(rv, transform, {**found, rv.name: natural}, pm_model)
     if transform is None or value_var.name not in values:
         return natural
     transformed = _checked(value_var.name, values[value_var.name], transform.forward(rv, *rv.owner.inputs))
     known = {value_var: pt.constant(transformed, dtype="float64")}
     known |= {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
     (backward,) = graph_replace([transform.backward(value_var, *rv.owner.inputs)], known, strict=False)
+    needed = set(ancestors([backward], blockers=pm_model.free_RVs))
+    if parents := [other.name for other in pm_model.free_RVs if other in needed]:
+        if natural is not None:
+            return natural
+        raise DataError(
+            f"The point has {value_var.name}, whose scale depends on {', '.join(parents)}, and no value for that. Pass {rv.name} "
+            "on its natural scale, or the parents too."
+        )
     derived = np.asarray(backward.eval(mode=QUICK))
     if natural is not None and not np.allclose(natural, derived, rtol=AGREEMENT):
         raise DataError(
@@ -91,6 +103,17 @@ def _natural_value(
             "Pass only one of the two."
         )
     return derived if natural is None else natural
+
+
+def _check_support(rv: TensorVariable, transform: Any, found: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:
+    """Refuse a value that the variable's transform cannot map, as far as its parents are known."""
+    known = {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
+    (forward,) = graph_replace([transform.forward(rv, *rv.owner.inputs)], known, strict=False)
+    if not set(ancestors([forward], blockers=pm_model.free_RVs)).isdisjoint(pm_model.free_RVs):
+        return
+    with np.errstate(all="ignore"):
+        if np.isnan(forward.eval(mode=QUICK)).any():
+            raise DataError(f"The point's {rv.name} is {found[rv.name]}, outside the support of its prior. Pass a value inside.")
 
 
 def _checked(name: str, value: np.ndarray, like: TensorVariable) -> np.ndarray:

@@ -7,6 +7,8 @@ Everything is computed in float64 on the CPU and handed back on the device of th
 __all__ = ["joint_moments", "mean_and_rows"]
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pymc_botorch.graph.compile import Arrays, ConditionedPosterior
+from pymc_botorch.models.errors import InvalidDataError
 
 VARIANCE_FLOOR = 1e-20
 """Least variance returned: linear_operator takes the root of a 1 x 1 covariance with no jitter, and PyTorch's derivative
@@ -66,7 +69,10 @@ class _Moments(torch.autograd.Function):
     def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
-        X_bar = ctx.posterior.vjp(_to_numpy(X), _bar(mean_bar, b, q), _bar(cov_bar, b, q, q), ctx.solves)
+        points, spoilt = _without_nan(_to_numpy(X))
+        X_bar = ctx.posterior.vjp(points, _bar(mean_bar, b, q), _bar(cov_bar, b, q, q), ctx.solves)
+        if spoilt is not None:
+            X_bar[spoilt] = np.nan
         return torch.from_numpy(X_bar).to(X), None
 
 
@@ -96,7 +102,11 @@ class _Rows(torch.autograd.Function):
 
 def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Arrays]:
     """Return mean ``b x q`` and covariance ``b x q x q`` as tensors, and the solves that the gradient needs."""
-    mean, cov, solves = posterior.moments(_to_numpy(X))
+    points, spoilt = _without_nan(_to_numpy(X))
+    with _unknown_categories():
+        mean, cov, solves = posterior.moments(points)
+    if spoilt is not None:
+        mean[spoilt], cov[spoilt], cov.mT[spoilt] = np.nan, np.nan, np.nan
     variance = np.einsum("bii->bi", cov)  # a view of the diagonals
     np.maximum(variance, VARIANCE_FLOOR, out=variance)
     return torch.from_numpy(mean).to(X), torch.from_numpy(cov).to(X), solves
@@ -105,15 +115,37 @@ def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tenso
 def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
     """Return mean ``b x q`` and the last ``k`` rows of the covariance; a mean that batches share is computed once."""
     b, q, d = X.shape
-    points = _to_numpy(X)
-    if k or X.numel() == 0:
-        mean, rows = posterior.rows(points, k) if X.numel() else (np.zeros((b, q)), np.zeros((b, k, q)))
+    points, spoilt = _without_nan(_to_numpy(X))
+    if X.numel() == 0:
+        mean, rows = np.zeros((b, q)), np.zeros((b, k, q))
+    elif k:
+        mean, rows = posterior.rows(points, k)
     else:
         shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
         mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
         mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
         mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
+    if spoilt is not None:
+        mean[spoilt], rows.mT[spoilt], rows[spoilt[:, q - k :]] = np.nan, np.nan, np.nan
     return torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)
+
+
+def _without_nan(points: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return ``points`` with zeros in the rows that have NaN, and which these are, ``b x q`` (None: none).
+
+    Most kernels carry NaN through by themselves; one that takes a column as an index cannot.
+    """
+    spoilt = np.isnan(points).any(-1)
+    return (np.where(spoilt[..., None], 0.0, points), spoilt) if spoilt.any() else (points, None)
+
+
+@contextmanager
+def _unknown_categories() -> Iterator[None]:
+    """Explain the one error that values of inputs can cause: an index that a kernel does not have."""
+    try:
+        yield
+    except IndexError as error:
+        raise InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).") from error
 
 
 def _bar(bar: Tensor | None, *shape: int) -> np.ndarray:

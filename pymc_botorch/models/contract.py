@@ -108,9 +108,10 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
         if self.training:
             self.eval()
+        like = X if X.is_floating_point() else X.to(torch.float64)
         inputs = self.transform_inputs(X if X.dtype == torch.float64 else X.to(torch.float64))
         correlated = self.observation_process if observation_noise is True else None
-        mvn = _normal_at(inputs, correlated or self.process, like=X)
+        mvn = _normal_at(inputs, correlated or self.process, like)
         if correlated is None and observation_noise is not False:
             mvn = _add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
         posterior = GPyTorchPosterior(mvn)
@@ -131,28 +132,27 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
     def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **kwargs: Any) -> Self:
         """Return this model given more observations, with the same hyperparameters.
 
-        The result equals a refit of the gp to all data with these hyperparameters, in value and gradient (to ``X``, ``Y`` and
-        new inputs), and factorises only a ``q x q`` matrix. For the sparse approximations of ``pm.gp.MarginalApprox`` it is
+        The result equals a refit of the gp to all data with these hyperparameters, in value and gradient (to ``X``, ``Y``
+        and new inputs), and factorises only a ``q x q`` matrix. For the sparse approximations of ``pm.gp.MarginalApprox`` it is
         the exact update of the approximate posterior, not a new approximation.
 
         Args:
             X: Inputs, ``... x q x d``, in raw units.
             Y: Observations, ``... x q x 1``, in the units of the outcome; they may have more leading batches than ``X``
                 (fantasies at the same points), or fewer.
-            noise: Variances of ``Y``, of its shape, on the scale of the model's outcome (as BoTorch has it: after the outcome
-                transform); None takes the model's.
+            noise: Variances of ``Y``, of its shape, on the scale of the model's outcome (as BoTorch has it: after the
+                outcome transform); None takes the model's.
             **kwargs: BoTorch's internal options, which change nothing here: gradients are exact in any case.
 
         Raises:
-            UnsupportedError: If the observation noise is a covariance function, or an option is unknown.
+            UnsupportedError: If the observation noise is a covariance function, the gp is a component of a sum, or an
+                option is unknown.
         """
         if unknown := set(kwargs) - {"propagate_grads"}:
             raise UnsupportedModelError(f"condition_on_observations takes no {', '.join(sorted(unknown))}. Leave it out.")
         self._check_inputs(X)
         if Y.shape[-1:] != (1,):
-            raise BotorchTensorDimensionError(
-                f"Y has shape {tuple(Y.shape)}. Pass observations ... x q x 1 of the one outcome."
-            )
+            raise BotorchTensorDimensionError(f"Y has shape {tuple(Y.shape)}. Pass observations ... x q x 1 of the one outcome.")
         if self.training:
             self.eval()
         inputs = self.transform_inputs(X.to(torch.float64))
@@ -182,8 +182,8 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
     def added_loss_terms(self) -> NoReturn:
         """Refuse to be part of a GPyTorch marginal log likelihood, which would leave PyMC's priors out."""
         raise UnsupportedModelError(
-            "A GPyTorch marginal log likelihood of this model would leave out the priors of the PyMC model. Fit the PyMC model, "
-            "for example by pm.find_MAP, and call PyMCGP.from_fitted."
+            "A GPyTorch marginal log likelihood of this model would leave out the priors of the PyMC model. Fit that, for "
+            "example by pm.find_MAP, and call PyMCGP.from_fitted."
         )
 
     def _noise_at(self, observation_noise: Tensor | bool, mean: Tensor) -> Tensor:
@@ -196,7 +196,12 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
             raise BotorchTensorDimensionError(
                 f"observation_noise is {observation_noise!r}. Pass True, False or a tensor of variances, ... x q x 1."
             )
-        return (noise.to(mean) * self.outcome_units.scale**2).expand(mean.shape)
+        try:
+            return (noise.to(mean) * self.outcome_units.scale**2).expand(mean.shape)
+        except RuntimeError as error:
+            raise BotorchTensorDimensionError(
+                f"observation_noise has shape {(*noise.shape, 1)}. Pass variances that expand to {(*mean.shape, 1)}."
+            ) from error
 
     def _check_inputs(self, X: Tensor) -> None:
         if X.ndim < 2 or X.shape[-1] != self.num_inputs:

@@ -16,8 +16,8 @@ class PosteriorCovariance(LinearOperator):
     """The posterior covariance ``... x q x q`` at ``X``, of which only what is read is computed.
 
     Ax predicts thousands of points jointly and reads their variances; qLogNEI with a cached root reads the last rows. The
-    matrix is built (and kept) the first time that more is needed: samples, entropies, products. Slices with the same points in
-    rows and columns stay lazy.
+    matrix is built, and kept, the first time that more is needed: samples, entropies, products. Slices with the same
+    points in rows and columns stay lazy.
 
     Args:
         X: Inputs, ``... x q x d``, as the process takes them.

@@ -5,16 +5,16 @@ __all__ = ["InvalidDataError", "UnsupportedModelError", "botorch_errors"]
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botorch.exceptions.errors import InputDataError, UnsupportedError
+from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
 
-from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.errors import DataError, FitError, UnsupportedGPError
 
 
 class InvalidDataError(InputDataError, ValueError):
     """Training data, a point or inputs that cannot be used as they are."""
 
 
-class UnsupportedModelError(UnsupportedError, TypeError):
+class UnsupportedModelError(UnsupportedError, NotImplementedError):
     """A gp, a transform or an operation that this library does not serve."""
 
 
@@ -25,5 +25,7 @@ def botorch_errors() -> Iterator[None]:
         yield
     except DataError as error:
         raise InvalidDataError(str(error)) from error
+    except FitError as error:
+        raise ModelFittingError(str(error)) from error
     except UnsupportedGPError as error:
         raise UnsupportedModelError(str(error)) from error

@@ -22,7 +22,7 @@ from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
 from pymc_botorch.models.state import pack, unpack
-from pymc_botorch.models.units import read_units, undo
+from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -99,16 +99,15 @@ class PyMCGP(AbstractPyMCGP):
             fitted, noisy = read_fitted(
                 gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            if input_transform is not None:
-                input_transform.eval()  # it is fitted and must not learn again
-            raw_X = undo(input_transform, torch.from_numpy(fitted.X))
+            raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
             units = read_units(outcome_transform)
             self = cls.__new__(cls)
             Model.__init__(self)
             if input_transform is not None:
-                self.input_transform = input_transform
+                self.input_transform = fitted_copy(input_transform)
             if outcome_transform is not None:
-                self.outcome_transform = outcome_transform
+                self.outcome_transform = fitted_copy(outcome_transform)
+                units = units._replace(transform=units.transform and self.outcome_transform)
             self.outcome_units = units
             self._noisy = noisy
             self._condition(fitted, raw_X)
@@ -201,7 +200,8 @@ class PyMCGP(AbstractPyMCGP):
         X, y = X.detach().to("cpu", torch.float64), y.detach().to("cpu", torch.float64)
         self._check_inputs(X)
         model_X = self.transform_inputs(X) if self.training else X
-        raw_X = X if self.training else undo(getattr(self, "input_transform", None), X)
+        transform = getattr(self, "input_transform", None)
+        raw_X = X if self.training or transform is None else undo(transform, X)
         with botorch_errors():
             self._condition(self._fitted.with_data(model_X.numpy(), y.numpy()), raw_X)
 
@@ -211,6 +211,10 @@ class PyMCGP(AbstractPyMCGP):
             raise UnsupportedModelError(
                 "The observation noise is a covariance function, so new observations depend on the training ones beyond the "
                 "function. Refit with all data, or use independent noise (a number, a random variable or a vector)."
+            )
+        if self._fitted.kind == "component":
+            raise UnsupportedModelError(
+                "This gp is a component of a sum, and observations are of the sum. Condition the model of the sum."
             )
         scale, jitter = self.outcome_units.scale, float(self._fitted.data["jitter"])
         variances = (self.noise_variance.unsqueeze(-1) if noise is None else noise).expand(targets.shape)
@@ -231,6 +235,11 @@ class PyMCGP(AbstractPyMCGP):
 
         In training mode ``X`` is raw and the input transform is applied, as in BoTorch's models.
         """
+        if self._fitted.kind != "exact":
+            raise UnsupportedModelError(
+                "This gp is a component of a sum or a sparse approximation: its posterior is not its prior given the data. "
+                "Use the sum, or pm.gp.Marginal."
+            )
         inputs = self.transform_inputs(X) if self.training else X
         mean, cov = CompiledProcess(self._fitted.prior()).joint(inputs.to(torch.float64))
         return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))

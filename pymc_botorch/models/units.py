@@ -1,10 +1,13 @@
 """The user's transforms come in, what they mean for a posterior goes out: raw training inputs, offset and scale."""
 
-__all__ = ["Units", "read_units", "undo"]
+__all__ = ["Units", "fitted_copy", "raw_inputs", "read_units", "undo"]
 
-from typing import Any, NamedTuple, TypeGuard
+import copy
+from typing import NamedTuple
 
-from botorch.models.transforms.input import ChainedInputTransform, InputTransform
+import numpy as np
+import torch
+from botorch.models.transforms.input import AffineInputTransform, ChainedInputTransform, InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from torch import Tensor
 
@@ -31,29 +34,75 @@ def read_units(outcome_transform: OutcomeTransform | None) -> Units:
     """Return the units of a fitted outcome transform.
 
     Raises:
-        InvalidDataError: If it is a ``Standardize`` that has seen no data.
+        InvalidDataError: If it is no outcome transform of one outcome, or has not been fitted.
     """
-    if not _is_affine(outcome_transform):
-        return Units(transform=outcome_transform)
-    if not outcome_transform._is_trained:
-        raise InvalidDataError(
-            "The Standardize given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, "
-            "that is after outcome_transform(train_Y)."
-        )
-    return Units(float(outcome_transform.means), float(outcome_transform.stdvs))
+    if not isinstance(outcome_transform, OutcomeTransform | None):
+        raise InvalidDataError(f"outcome_transform is a {type(outcome_transform).__name__}. Pass a BoTorch outcome transform.")
+    if isinstance(outcome_transform, Standardize):
+        if outcome_transform.means.numel() != 1:
+            raise InvalidDataError("The Standardize given as outcome_transform has several outcomes. Pass Standardize(m=1).")
+        if not outcome_transform._is_trained:
+            raise InvalidDataError(
+                "The Standardize given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, "
+                "that is after outcome_transform(train_Y)."
+            )
+        if type(outcome_transform) is Standardize:
+            return Units(float(outcome_transform.means), float(outcome_transform.stdvs))
+    return Units(transform=outcome_transform)
 
 
-def _is_affine(outcome_transform: Any) -> TypeGuard[Standardize]:
-    return type(outcome_transform) is Standardize and outcome_transform.means.numel() == 1
+def fitted_copy[Transform: (InputTransform, OutcomeTransform)](transform: Transform) -> Transform:
+    """Return a copy that the caller cannot change and that does not learn again."""
+    copied = copy.deepcopy(transform).eval()
+    for part in copied.modules():
+        if hasattr(part, "learn_coefficients"):
+            part.learn_coefficients = False
+    return copied
 
 
-def undo(input_transform: InputTransform | None, X: Tensor) -> Tensor:
+def raw_inputs(input_transform: InputTransform | None, X: np.ndarray, source: np.ndarray | None) -> Tensor:
     """Return raw training inputs from those that the gp saw.
+
+    Args:
+        input_transform: What was applied to raw inputs; checked to be fitted.
+        X: Inputs as the gp saw them, ``n x d``.
+        source: The data that they were computed from inside the PyMC model, where known: the transform must do the same.
+
+    Raises:
+        InvalidDataError: If the transform has not been fitted, or does not do what the PyMC model does.
+        UnsupportedModelError: If the transform has no inverse.
+    """
+    if input_transform is None:
+        return torch.from_numpy(X)
+    if not isinstance(input_transform, InputTransform):
+        raise InvalidDataError(f"input_transform is a {type(input_transform).__name__}. Pass a BoTorch input transform.")
+    for part in input_transform.modules():
+        learns = isinstance(part, AffineInputTransform) and part.learn_coefficients
+        if learns and bool((part._coefficient == 1).all() and (part._offset == 0).all()):
+            raise InvalidDataError(
+                f"The {type(part).__name__} given as input_transform has not learned its bounds. Pass it as it was applied to "
+                "the inputs, that is after input_transform(train_X), or with bounds."
+            )
+    if source is None:
+        return undo(input_transform, torch.from_numpy(X))
+    raw = torch.from_numpy(source)
+    with torch.no_grad():
+        applied = fitted_copy(input_transform)(raw)
+    if applied.shape != X.shape or not np.allclose(applied.numpy(), X, rtol=1e-6, atol=1e-8):
+        raise InvalidDataError(
+            "The input_transform does not do what the PyMC model does to its inputs (for the first row "
+            f"{applied[0].tolist()} instead of {X[0].tolist()}). Pass the same transform."
+        )
+    return raw
+
+
+def undo(input_transform: InputTransform, X: Tensor) -> Tensor:
+    """Return raw inputs from transformed ones.
 
     Raises:
         UnsupportedModelError: If the transform has no inverse.
     """
-    if input_transform is None or not input_transform.transform_on_train:
+    if not input_transform.transform_on_train:
         return X
     if isinstance(input_transform, ChainedInputTransform):
         for part in reversed(input_transform.values()):

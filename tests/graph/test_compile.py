@@ -60,7 +60,7 @@ def test_rewrites_change_cost_but_not_values(monkeypatch: pytest.MonkeyPatch) ->
         with monkeypatch.context() as patch:
             for name in off:
                 patch.setattr(compile_module, name, lambda outputs, *_: list(outputs))
-            posterior = compile_posterior(read.graph, "python").condition(read.data, read.point)
+            posterior = compile_posterior(read.graph, "python").condition([*read.data.values(), *read.point.values()])
         mean, cov, saved = posterior.moments(X)
         results.append((mean, cov, posterior.vjp(X, *bars, saved)))
     for result in results[1:]:
@@ -129,7 +129,7 @@ def test_under_numba_the_posterior_and_its_gradient_are_those_of_the_python_link
     X = np.random.default_rng(2).uniform(size=(3, 4, 2))
     results = []
     for linker in ("python", "numba"):
-        posterior = structures.compiled_posterior(read.graph, linker).condition(read.data, read.point)
+        posterior = structures.compiled_posterior(read.graph, linker).condition([*read.data.values(), *read.point.values()])
         for shape in ((3, 4, 2), (12, 1, 2), (1, 1, 2)):
             x = X.reshape(-1)[: np.prod(shape)].reshape(shape)
             mean, cov, saved = posterior.moments(x)

@@ -1,6 +1,5 @@
 """Bad input is refused before anything is compiled, by a message that says what to pass instead."""
 
-import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -9,10 +8,10 @@ import pytest
 import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError, InputDataError, UnsupportedError
 from botorch.models.transforms import Standardize
-from botorch.models.transforms.input import AppendFeatures
+from botorch.models.transforms.input import AppendFeatures, Normalize
 from zoo import POINT, data, marginal
 
-from pymc_botorch import PyMCGP
+from pymc_botorch import PyMCGP, config
 from pymc_botorch.graph import structures
 
 X, Y = data()
@@ -96,8 +95,23 @@ def fitted(point: dict | None = None, **options: object) -> PyMCGP:
     return PyMCGP.from_fitted(case.gp, case.point if point is None else point, model=case.pm_model, **options)
 
 
-def kron() -> pm.gp.MarginalKron:
-    return pm.gp.MarginalKron(cov_funcs=[pm.gp.cov.ExpQuad(1, ls=1.0), pm.gp.cov.ExpQuad(1, ls=1.0)])
+def another_transform() -> PyMCGP:
+    with pm.Model():
+        gp = pm.gp.Marginal(cov_func=matern())
+        gp.marginal_likelihood("y", pm.Data("raw", 50 * X) / 100.0, Y, sigma=0.1)
+        bounds = torch.tensor([[0.0, 0.0], [10.0, 10.0]], dtype=torch.double)
+        return PyMCGP.from_fitted(gp, {}, input_transform=Normalize(2, bounds=bounds))
+
+
+def too_few_columns() -> PyMCGP:
+    return data_with_nan(X[:, :1], Y)
+
+
+def interval_without_parent() -> PyMCGP:
+    with pm.Model():
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=pm.Uniform("u", 0, pm.LogNormal("upper"))))
+        gp.marginal_likelihood("y", X, Y, sigma=0.1)
+        return PyMCGP.from_fitted(gp, {"u_interval__": 0.0})
 
 
 CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
@@ -128,12 +142,6 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         UnsupportedError,
         "HSGP cannot.*Marginal",
     ),
-    "MarginalApprox": (
-        lambda: from_gp(lambda: pm.gp.MarginalApprox(cov_func=matern())),
-        UnsupportedError,
-        "MarginalApprox cannot.*Marginal",
-    ),
-    "MarginalKron": (lambda: from_gp(kron), UnsupportedError, "MarginalKron cannot.*Marginal"),
     "no gp at all": (lambda: from_gp(lambda: "gp"), UnsupportedError, "gp is a str"),
     "a missing parameter": (lambda: fitted({"eta": 1.0}), InputDataError, "no value for ell, mu, sigma"),
     "a contradiction": (lambda: fitted({**POINT, "eta_log__": 3.0}), InputDataError, "contradicts itself"),
@@ -147,6 +155,17 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         UnsupportedError,
         "AppendFeatures cannot be undone",
     ),
+    "an unfitted Normalize": (lambda: fitted(input_transform=Normalize(2)), InputDataError, "not learned its bounds"),
+    "a Standardize of two": (lambda: fitted(outcome_transform=Standardize(2)), InputDataError, "several outcomes"),
+    "no transform": (lambda: fitted(outcome_transform="log"), InputDataError, "outcome_transform is a str"),
+    "no input transform": (lambda: fitted(input_transform="unit"), InputDataError, "input_transform is a str"),
+    "another transform than the model's": (another_transform, InputDataError, "does not do what the PyMC model does"),
+    "a jitter that is no number": (lambda: fitted(jitter="a"), InputDataError, "jitter is 'a'"),
+    "given is no dict": (lambda: fitted(given=[1]), InputDataError, "given is a list"),
+    "model is no model": (lambda: PyMCGP.from_fitted(marginal().gp, POINT, model="m"), TypeError, "model is a str"),
+    "other columns than the kernel's": (too_few_columns, InputDataError, r"1 columns, .* input_dim=2"),
+    "a parent is missing": (interval_without_parent, InputDataError, "scale depends on upper"),
+    "outside the support": (lambda: fitted({**POINT, "eta": -1.0}), InputDataError, "eta is -1.0, outside"),
     "the constructor": (lambda: PyMCGP(torch.from_numpy(X), torch.from_numpy(Y)), TypeError, "from_fitted"),
 }
 
@@ -170,11 +189,8 @@ def test_white_noise_in_the_kernel_warns_that_it_counts_as_signal() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> PyMCGP:
-    with warnings.catch_warnings():
-        from pymc_botorch import config
-
-        with config.change_flags(linker="python"):
-            return fitted()
+    with config.change_flags(linker="python"):
+        return fitted()
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 3), (4, 3, 1), ()], ids=str)
