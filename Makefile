@@ -4,7 +4,7 @@ export PYTHONWARNINGS := ignore:`torch.jit.script` is deprecated:FutureWarning
 export MPLBACKEND := Agg
 PYTHON_OF_ENVIRONMENT = $$(tools/python)
 
-.PHONY: demo test lint tutorials environment
+.PHONY: demo test lint tutorials environment bench
 
 demo:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" examples/clover.py
@@ -20,3 +20,10 @@ tutorials:
 
 environment:
 	@echo "$(PYTHON_OF_ENVIRONMENT)"
+
+bench: export OMP_NUM_THREADS = 1
+bench: export OPENBLAS_NUM_THREADS = 1
+bench: export MKL_NUM_THREADS = 1
+bench: export PYTHONPATH = $(CURDIR):$(CURDIR)/benchmarks:$(CURDIR)/tests
+bench:
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" benchmarks/acquisitions.py
