@@ -11,7 +11,6 @@ from botorch.acquisition.objective import PosteriorTransform
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.model import FantasizeMixin
-from botorch.models.utils import fantasize
 from botorch.posteriors import GPyTorchPosterior, Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.models import GP
@@ -60,11 +59,11 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
         """Number of columns of raw inputs."""
 
     @abstractmethod
-    def condition_on_process(self, X: Tensor, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+    def condition_on_process(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
         """Return the model given more observations.
 
         Args:
-            X: Raw inputs, ``... x q x d``.
+            X: Raw inputs, ``... x q x d``; None undoes the input transform.
             inputs: The same as the gp takes them.
             targets: ``(more batches) x ... x q``, in the units of the gp.
             noise: Variances of these targets, in the units of the gp; None takes the model's.
@@ -156,8 +155,6 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
         if self.training:
             self.eval()
         inputs = self.transform_inputs(X.to(torch.float64))
-        if fantasize.off():
-            self._validate_tensor_args(X=X, Y=Y, Yvar=noise, strict=False)
         targets = self.outcome_units.to_gp(Y.to(torch.float64), inputs)
         variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
         return self.condition_on_process(X, inputs, targets.squeeze(-1), variances)
@@ -171,7 +168,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
             noise: Variances of ``targets``; None takes the model's.
         """
         X = (inputs[0] if isinstance(inputs, list | tuple) else inputs).to(torch.float64)
-        return self.condition_on_process(X, X, targets.to(torch.float64), noise)
+        return self.condition_on_process(None, X, targets.to(torch.float64), noise)
 
     def subset_output(self, idcs: list[int]) -> Self:
         """Return the model of the outcomes ``idcs``: itself, there being one."""

@@ -200,12 +200,11 @@ class PyMCGP(AbstractPyMCGP):
         X, y = X.detach().to("cpu", torch.float64), y.detach().to("cpu", torch.float64)
         self._check_inputs(X)
         model_X = self.transform_inputs(X) if self.training else X
-        transform = getattr(self, "input_transform", None)
-        raw_X = X if self.training or transform is None else undo(transform, X)
+        raw_X = X if self.training else self._undo(X)
         with botorch_errors():
             self._condition(self._fitted.with_data(model_X.numpy(), y.numpy()), raw_X)
 
-    def condition_on_process(self, X: Tensor, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+    def condition_on_process(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
         """Return the model given more observations; see :meth:`condition_on_observations`."""
         if self._noisy is not None:
             raise UnsupportedModelError(
@@ -222,6 +221,7 @@ class PyMCGP(AbstractPyMCGP):
         outcomes = self.outcome_units.offset + scale * targets
         new.process = ConditionedProcess(self.process, inputs, outcomes, scale**2 * (variances + jitter))
         batch = new.process.batch_shape
+        X = self._undo(inputs) if X is None else X
         new._train_X = _append(self._train_X, X.detach().to(torch.float64), 2, batch)
         new._train_inputs = _append(self._train_inputs, inputs.detach(), 2, batch)
         new._train_targets = _append(self._train_targets, targets.detach(), 1, batch)
@@ -229,6 +229,11 @@ class PyMCGP(AbstractPyMCGP):
             new._noise = _append(self._noise, variances.detach(), 1, batch)
             new.likelihood = _likelihood(new._noise)
         return new
+
+    def _undo(self, inputs: Tensor) -> Tensor:
+        """Return raw inputs from those that the gp takes."""
+        transform = getattr(self, "input_transform", None)
+        return inputs if transform is None else undo(transform, inputs)
 
     def forward(self, X: Tensor) -> MultivariateNormal:
         """Return the prior at ``X``, in the units of the gp: PyMC's mean and covariance functions, without data or jitter.
