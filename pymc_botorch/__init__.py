@@ -3,4 +3,5 @@
 __all__ = ["PyMCGP", "config"]
 
 from pymc_botorch.config import config
+from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.pymc_gp import PyMCGP

@@ -189,7 +189,10 @@ def check_data(X: np.ndarray, y: np.ndarray) -> None:
     if X.ndim != 2:
         raise DataError(f"The gp's X has shape {X.shape}. Pass an n x d matrix to marginal_likelihood.")
     if y.ndim != 1:
-        raise DataError(f"The gp's y has shape {y.shape}. Pass a vector of n targets; several outcomes need a gp each.")
+        raise DataError(
+            f"The gp's y has shape {y.shape}. Pass a vector of n targets; for several outcomes fit a gp "
+            "for each and join the models in a botorch ModelListGP."
+        )
     if len(X) != len(y) or len(y) == 0:
         raise DataError(f"The gp has {len(X)} inputs and {len(y)} targets. Pass the same number of both, at least one.")
     for name, array in (("X", X), ("y", y)):

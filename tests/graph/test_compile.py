@@ -6,6 +6,7 @@ import numpy as np
 import pymc as pm
 import pytest
 import torch
+from gp_zoo import ZOO
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.linalg.decomposition.cholesky import Cholesky
@@ -124,18 +125,25 @@ def test_linkers_are_checked_and_kept_apart() -> None:
 
 
 @pytest.mark.numba
-def test_under_numba_the_posterior_and_its_gradient_are_those_of_the_python_linker() -> None:
-    read = fitted()
-    X = np.random.default_rng(2).uniform(size=(3, 4, 2))
+@pytest.mark.parametrize("name", ["own mean, priors on all", "VFE"])
+def test_under_numba_moments_and_gradients_are_those_of_the_python_linker(name: str) -> None:
+    specimen = ZOO[name]()
+    options = {"given": None, "jitter": None, "inputs_transformed": False}
+    read, _ = read_fitted(specimen.gp, specimen.point, model=specimen.pm_model, **options)
+    X = np.random.default_rng(2).uniform(size=(12, 2))
     results = []
     for linker in ("python", "numba"):
-        posterior = structures.compiled_posterior(read.graph, linker).condition([*read.data.values(), *read.point.values()])
-        for shape in ((3, 4, 2), (12, 1, 2), (1, 1, 2)):
-            x = X.reshape(-1)[: np.prod(shape)].reshape(shape)
+        compiled = structures.compiled_posterior(read.graph, linker)
+        posterior = compiled.condition([*read.data.values(), *read.point.values()])
+        for shape in ((3, 4), (12, 1), (1, 1), (1, 12)):
+            x = X[: np.prod(shape)].reshape(*shape, 2)
             mean, cov, saved = posterior.moments(x)
-            results.append((linker, mean, cov, posterior.vjp(x, mean, cov, saved)))
-            assert all(array.flags.c_contiguous for array in saved)  # no copy, and no second specialisation
+            rows = posterior.rows(x, 1)[1]
+            results.append((mean, cov, posterior.vjp(x, mean, cov, saved), rows, posterior.rows_vjp(x, 1, mean, rows)))
+        if linker == "numba":  # no other layout was met: one specialisation of each function serves all shapes
+            for function in (compiled._condition, compiled._moments, compiled._vjp, *compiled._rows):
+                assert len(function.vm.jit_fn.signatures) == 1
     half = len(results) // 2
-    for (_, *slow), (_, *fast) in zip(results[:half], results[half:], strict=True):
+    for slow, fast in zip(results[:half], results[half:], strict=True):
         for got, expected in zip(fast, slow, strict=True):
-            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9)

@@ -9,14 +9,17 @@ import numpy as np
 import pymc as pm
 import pytest
 import torch
+from botorch.acquisition.thompson_sampling import PathwiseThompsonSampling
 from botorch.exceptions.errors import BotorchTensorDimensionError, InputDataError, UnsupportedError
 from botorch.fit import fit_gpytorch_mll
+from botorch.generation import MaxPosteriorSampling
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.transforms import Log, Normalize, Standardize
 from botorch.models.transforms.input import ChainedInputTransform, InputPerturbation
 from botorch.optim.utils.acquisition_utils import get_X_baseline
 from botorch.sampling import SobolQMCNormalSampler
+from botorch.sampling.pathwise.posterior_samplers import get_matheron_path_model
 from botorch.utils.context_managers import module_rollback_ctx
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from torch import Tensor
@@ -322,3 +325,10 @@ def test_a_gpytorch_likelihood_of_the_model_is_refused(model: PyMCGP) -> None:
         mll(model(model.train_inputs[0]), model.train_targets)
     with pytest.raises((UnsupportedError, RuntimeError), match=r"priors|No parameters"):
         fit_gpytorch_mll(mll)
+
+
+def test_matheron_paths_are_refused_by_name_and_candidates_can_be_sampled(model: PyMCGP) -> None:
+    for paths in (get_matheron_path_model, lambda m: PathwiseThompsonSampling(m)(inputs(1, 1, 2))):
+        with pytest.raises(UnsupportedError, match=r"Matheron paths .*MaxPosteriorSampling"):
+            paths(model)
+    assert MaxPosteriorSampling(model)(inputs(50, 2), num_samples=3).shape == (3, 2)
