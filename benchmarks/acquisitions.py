@@ -30,6 +30,9 @@ Every acquisition function of BoTorch 0.18.1 that a model of another library can
 the same kernel, mean, hyperparameters and noise, with the same base samples. This page is written by
 `benchmarks/acquisitions.py` (`make bench`).
 
+The PyMC models have no jitter here, so that all noise is `sigma²` on both sides. With a jitter, the `SingleTaskGP` to compare with
+has the noise variance `sigma² + jitter`, and entropy searches, which read the noise of a new observation, differ by the jitter.
+
 *value*: largest deviation of the values (relative where they are larger than one). *gradient*: largest deviation of the
 gradient, relative to its largest entry (12 observations, 10 t-batches). *mixed*: the value with one outcome of ours and one of SingleTaskGP. *faster*: time of
 value and gradient on SingleTaskGP divided by ours (100 observations, 10 t-batches, median of interleaved pairs, {machine}).
@@ -48,6 +51,7 @@ CLOSING = """
 
 | | why |
 |---|---|
+| `construct_inputs` and a constructor from data | models are made from fitted gps by `PyMCGP.from_fitted` |
 | `NoisyExpectedImprovement`, `LogNoisyExpectedImprovement` | BoTorch asks for a `SingleTaskGP` by class; `qLogNoisyExpectedImprovement` is the one to use |
 | Matheron paths (`PathwiseThompsonSampling`, `get_optimal_samples`, `MatheronPathModel`) | they sample a GPyTorch kernel's features; refused by name until they come. `MaxPosteriorSampling` works |
 | `AnalyticExpectedUtilityOfBestOption` | it reads the data points of a preference model |

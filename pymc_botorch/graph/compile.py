@@ -159,6 +159,9 @@ def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
 
     Numba compiles anew, silently and for seconds, for each other layout and dtype.
     """
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable and array.dtype == dtype:
+        return array  # as nearly always; np.require takes longer to find that out
     return np.require(array, dtype=dtype, requirements=["C_CONTIGUOUS", "WRITEABLE"])
 
 
@@ -222,28 +225,30 @@ def _batched(variables: Sequence[Variable]) -> dict[Variable, Variable]:
     return {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in variables}
 
 
+class _OneAtATime:
+    """A compiled function behind a lock: PyTensor passes inputs and results through storage that its callers share."""
+
+    def __init__(self, function: Compiled) -> None:
+        self.function = function
+        self._lock = Lock()
+
+    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        with self._lock:
+            return self.function(*arrays)
+
+
 def _compile(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
     """Return a function of arrays made by :func:`as_input`."""
-    function = pytensor.function(
-        inputs,
-        plain_products(outputs),
-        mode=MODES[linker](),
-        on_unused_input="ignore",
-        trust_input=True,
-        name="pymc_botorch",
+    return _OneAtATime(
+        pytensor.function(
+            inputs,
+            plain_products(outputs),
+            mode=MODES[linker](),
+            on_unused_input="ignore",
+            trust_input=True,
+            name="pymc_botorch",
+        )
     )
-    return function if linker == "numba" else _one_at_a_time(function)
-
-
-def _one_at_a_time(function: Compiled) -> Compiled:
-    """Return ``function`` behind a lock: the Python linker keeps its intermediate results in storage of its own."""
-    lock = Lock()
-
-    def locked(*arrays: np.ndarray) -> list[np.ndarray]:
-        with lock:
-            return function(*arrays)
-
-    return locked
 
 
 def _boundary(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:

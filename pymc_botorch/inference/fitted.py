@@ -62,6 +62,11 @@ class FittedGP:
             )
         return replace(self, data={**self.data, "X": X, "y": y}, raw_X=None)
 
+    def with_noise_scaled(self, factor: float) -> Self:
+        """Return the gp with the known sds of its observations multiplied: they are in the units of the outcome."""
+        known = self.graph.per_observation - {"X", "y"}
+        return replace(self, data={**self.data, **{name: factor * self.data[name] for name in known}})
+
     def with_point(self, point: Mapping[str, np.ndarray]) -> Self:
         """Return the gp with other hyperparameters.
 

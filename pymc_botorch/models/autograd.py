@@ -89,7 +89,7 @@ class _Rows(torch.autograd.Function):
     def backward(ctx: Any, mean_bar: Tensor | None, rows_bar: Tensor | None) -> tuple[Tensor, None, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
-        points, bar = _to_numpy(X), _bar(mean_bar, b, q)
+        (points, spoilt), bar = _without_nan(_to_numpy(X)), _bar(mean_bar, b, q)
         if rows_bar is not None and ctx.k:
             X_bar = ctx.posterior.rows_vjp(points, ctx.k, bar, _bar(rows_bar, b, ctx.k, q))
         else:  # a mean depends on its own point only, and often few of many are asked for
@@ -97,6 +97,8 @@ class _Rows(torch.autograd.Function):
             none = np.zeros((1, 0, int(asked.sum())))
             if asked.any():
                 X_bar[asked] = ctx.posterior.rows_vjp(points[asked][None], 0, bar[asked][None], none)[0]
+        if spoilt is not None:
+            X_bar[spoilt] = np.nan
         return torch.from_numpy(X_bar).to(X), None, None
 
 
@@ -119,12 +121,14 @@ def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[
     if X.numel() == 0:
         mean, rows = np.zeros((b, q)), np.zeros((b, k, q))
     elif k:
-        mean, rows = posterior.rows(points, k)
+        with _unknown_categories():
+            mean, rows = posterior.rows(points, k)
     else:
         shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
         mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
-        mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
-        mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
+        with _unknown_categories():
+            mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
+            mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
     if spoilt is not None:
         mean[spoilt], rows.mT[spoilt], rows[spoilt[:, q - k :]] = np.nan, np.nan, np.nan
     return torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)
@@ -135,8 +139,10 @@ def _without_nan(points: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
     Most kernels carry NaN through by themselves; one that takes a column as an index cannot.
     """
+    if not np.isnan(points.sum()):
+        return points, None
     spoilt = np.isnan(points).any(-1)
-    return (np.where(spoilt[..., None], 0.0, points), spoilt) if spoilt.any() else (points, None)
+    return np.where(spoilt[..., None], 0.0, points), spoilt
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from botorch.acquisition.objective import PosteriorTransform
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.model import FantasizeMixin
+from botorch.models.utils import fantasize
 from botorch.posteriors import GPyTorchPosterior, Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.models import GP
@@ -55,6 +56,11 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
 
     @property
     @abstractmethod
+    def observation_jitter(self) -> float:
+        """What a refit would add to the noise variance of an observation, in squared units of the gp."""
+
+    @property
+    @abstractmethod
     def num_inputs(self) -> int:
         """Number of columns of raw inputs."""
 
@@ -88,7 +94,8 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
                 gives NaN in that row only.
             output_indices: None or ``[0]``: there is one outcome.
             observation_noise: True adds the variance of the observation noise (of noise that differs between
-                observations, the mean of the training ones; of a noise covariance, that covariance at ``X``). A tensor
+                observations, the mean of the training ones; of a noise covariance, that covariance at ``X``; for fantasies
+                the jitter too, with which they are conditioned on). A tensor
                 ``... x q x 1`` is added as it is: variances on the scale of the model's outcome.
             posterior_transform: Applied last.
 
@@ -150,12 +157,14 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
         if unknown := set(kwargs) - {"propagate_grads"}:
             raise UnsupportedModelError(f"condition_on_observations takes no {', '.join(sorted(unknown))}. Leave it out.")
         self._check_inputs(X)
-        if Y.shape[-1:] != (1,):
+        if Y.ndim < 2 or Y.shape[-1] != 1:
             raise BotorchTensorDimensionError(f"Y has shape {tuple(Y.shape)}. Pass observations ... x q x 1 of the one outcome.")
         if self.training:
             self.eval()
         inputs = self.transform_inputs(X.to(torch.float64))
         targets = self.outcome_units.to_gp(Y.to(torch.float64), inputs)
+        if noise is not None and noise.shape[-1:] != (1,):
+            raise BotorchTensorDimensionError(f"noise has shape {tuple(noise.shape)}. Pass variances of the shape of Y.")
         variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
         return self.condition_on_process(X, inputs, targets.squeeze(-1), variances)
 
@@ -186,7 +195,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
     def _noise_at(self, observation_noise: Tensor | bool, mean: Tensor) -> Tensor:
         """Return the variance to add at each point, in squared units of the outcome, in the shape of ``mean``."""
         if observation_noise is True:
-            noise = self.noise_variance.unsqueeze(-1)
+            noise = self.noise_variance.unsqueeze(-1) + (self.observation_jitter if fantasize.on() else 0.0)
         elif isinstance(observation_noise, Tensor) and observation_noise.shape[-1:] == (1,):
             noise = observation_noise.squeeze(-1)
         else:

@@ -4,6 +4,7 @@ __all__ = ["AbstractProcess", "CompiledProcess", "ConditionedProcess"]
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from linear_operator.utils.cholesky import psd_safe_cholesky
@@ -17,6 +18,10 @@ class AbstractProcess(ABC):
     """Mean and covariance of a Gaussian process at new inputs ``X``, ``... x q x d``, differentiable in ``X``."""
 
     batch_shape: torch.Size
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Return itself: it is never changed."""
+        return self
 
     @abstractmethod
     def joint(self, X: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,12 +16,14 @@ from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihoo
 from gpytorch.settings import min_fixed_noise
 from linear_operator import to_linear_operator
 from torch import Tensor
+from torch.nn.modules.module import _IncompatibleKeys
 
 from pymc_botorch.inference.fitted import FittedGP, read_fitted
+from pymc_botorch.models.conditioning import append_observations, check_observations, twin_of
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
-from pymc_botorch.models.state import pack, unpack
+from pymc_botorch.models.state import pack, unchanged_on_error, unpack
 from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
 
 if TYPE_CHECKING:
@@ -39,7 +41,12 @@ class PyMCGP(AbstractPyMCGP):
     _noisy: FittedGP | None
     _observation_process: AbstractProcess | None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, train_X: Tensor | None = None, train_Y: Tensor | None = None, *_: Any, **__: Any) -> None:
+        if isinstance(train_Y, Tensor) and train_Y.ndim > 1 and train_Y.shape[-1] > 1:
+            raise UnsupportedModelError(
+                f"train_Y has {train_Y.shape[-1]} columns, but a model has one outcome. Fit a gp for each and join the models in "
+                "botorch.models.ModelListGP."
+            )
         raise TypeError("PyMCGP has no constructor yet. Use PyMCGP.from_fitted(gp, point, model=...).")
 
     @classmethod
@@ -115,6 +122,8 @@ class PyMCGP(AbstractPyMCGP):
 
     def _condition(self, fitted: FittedGP, raw_X: Tensor) -> None:
         """Set everything that follows from data and hyperparameters."""
+        if self._noisy is not None:
+            self._noisy = self._noisy.with_data(fitted.X, fitted.y).with_point(fitted.point)
         conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
         self._fitted, self._train_X, self._train_inputs = fitted, raw_X, torch.from_numpy(fitted.X)
         self._train_targets = torch.from_numpy(fitted.y)
@@ -147,6 +156,11 @@ class PyMCGP(AbstractPyMCGP):
     def noise_variance(self) -> Tensor:
         """Variance of a new observation, in squared units of the gp: the mean over the training observations."""
         return self._noise if self._noise.ndim == 0 else self._noise.mean(-1)
+
+    @property
+    def observation_jitter(self) -> float:
+        """PyMC's jitter on the training covariance; a sparse approximation has it on its inducing points only."""
+        return 0.0 if self._fitted.kind == "sparse" else float(self._fitted.data["jitter"])
 
     @property
     def train_inputs(self) -> tuple[Tensor, ...]:
@@ -197,7 +211,8 @@ class PyMCGP(AbstractPyMCGP):
                 raise InvalidDataError(
                     f"{name} have shape {tuple(new.shape)} instead of {tuple(old.shape)}. Pass strict=False to change it."
                 )
-        X, y = X.detach().to("cpu", torch.float64), y.detach().to("cpu", torch.float64)
+        self._check_not_a_fantasy()
+        X, y = (tensor.detach().to("cpu", torch.float64).clone() for tensor in (X, y))
         self._check_inputs(X)
         model_X = self.transform_inputs(X) if self.training else X
         raw_X = X if self.training else self._undo(X)
@@ -215,18 +230,20 @@ class PyMCGP(AbstractPyMCGP):
             raise UnsupportedModelError(
                 "This gp is a component of a sum, and observations are of the sum. Condition the model of the sum."
             )
-        scale, jitter = self.outcome_units.scale, float(self._fitted.data["jitter"])
-        variances = (self.noise_variance.unsqueeze(-1) if noise is None else noise).expand(targets.shape)
-        new = _shallow_copy(self)
+        variances = self.noise_variance.unsqueeze(-1) if noise is None else noise
+        check_observations(inputs, targets, variances)
+        batch = torch.broadcast_shapes(variances.shape[:-1], targets.shape[:-1])
+        variances, scale = variances.expand(*batch, targets.shape[-1]), self.outcome_units.scale
+        new = twin_of(self)
         outcomes = self.outcome_units.offset + scale * targets
-        new.process = ConditionedProcess(self.process, inputs, outcomes, scale**2 * (variances + jitter))
+        new.process = ConditionedProcess(self.process, inputs, outcomes, scale**2 * (variances + self.observation_jitter))
         batch = new.process.batch_shape
         X = self._undo(inputs) if X is None else X
-        new._train_X = _append(self._train_X, X.detach().to(torch.float64), 2, batch)
-        new._train_inputs = _append(self._train_inputs, inputs.detach(), 2, batch)
-        new._train_targets = _append(self._train_targets, targets.detach(), 1, batch)
+        new._train_X = append_observations(self._train_X, X.detach().to(torch.float64), 2, batch)
+        new._train_inputs = append_observations(self._train_inputs, inputs.detach(), 2, batch)
+        new._train_targets = append_observations(self._train_targets, targets.detach(), 1, batch)
         if self._noise.ndim:
-            new._noise = _append(self._noise, variances.detach(), 1, batch)
+            new._noise = append_observations(self._noise, variances.detach(), 1, batch)
             new.likelihood = _likelihood(new._noise)
         return new
 
@@ -236,9 +253,14 @@ class PyMCGP(AbstractPyMCGP):
         return inputs if transform is None else undo(transform, inputs)
 
     def forward(self, X: Tensor) -> MultivariateNormal:
-        """Return the prior at ``X``, in the units of the gp: PyMC's mean and covariance functions, without data or jitter.
+        """Return the prior at ``X``, in the units of the gp: PyMC's mean and covariance functions, without data.
 
-        In training mode ``X`` is raw and the input transform is applied, as in BoTorch's models.
+        At the training inputs PyMC's jitter is on the diagonal: with the noise of the likelihood it is the covariance that
+        PyMC factorises, on which BoTorch's leave-one-out predictions rest. In training mode ``X`` is raw and the input
+        transform is applied, as in BoTorch's models.
+
+        Raises:
+            UnsupportedError: For a component of a sum and for a sparse approximation.
         """
         if self._fitted.kind != "exact":
             raise UnsupportedModelError(
@@ -247,6 +269,8 @@ class PyMCGP(AbstractPyMCGP):
             )
         inputs = self.transform_inputs(X) if self.training else X
         mean, cov = CompiledProcess(self._fitted.prior()).joint(inputs.to(torch.float64))
+        if inputs.shape == self._train_inputs.shape and torch.equal(inputs.to(torch.float64), self._train_inputs):
+            cov = cov + self.observation_jitter * torch.eye(cov.shape[-1], dtype=cov.dtype)
         return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))
 
     def get_extra_state(self) -> Tensor:
@@ -255,6 +279,7 @@ class PyMCGP(AbstractPyMCGP):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Condition the model on the hyperparameters in ``state``."""
+        self._check_not_a_fantasy()
         with botorch_errors():
             self._condition(self._fitted.with_point(unpack(state)), self._train_X)
 
@@ -270,21 +295,42 @@ class PyMCGP(AbstractPyMCGP):
                 they stay as the gp saw them.
             assign: As in PyTorch.
         """
-        transform = getattr(self, "outcome_transform", None)
+        self._check_not_a_fantasy()
+        expected, given = set(self.state_dict()), set(state_dict)
+        if strict and expected != given:
+            raise RuntimeError(
+                f"The state dict misses {sorted(expected - given)} and has unexpected {sorted(given - expected)}. Pass that of "
+                "a model of the same PyMC structure and transforms, or strict=False."
+            )
+        with unchanged_on_error(self):
+            self._load(state_dict, keep_transforms, assign)
+        return _IncompatibleKeys(sorted(expected - given), sorted(given - expected))
+
+    def _load(self, state_dict: Mapping[str, Any], keep_transforms: bool, assign: bool) -> None:
+        """Load what is in ``state_dict``; training data are taken back to raw units first, by the present transforms."""
+        transform, old_units, fitted = getattr(self, "outcome_transform", None), self.outcome_units, self._fitted
         targets = self._train_targets.unsqueeze(-1)
         raw_Y = targets if transform is None else transform.untransform(targets, X=self._train_inputs)[0]
-        state = {key: value for key, value in state_dict.items() if not key.startswith("likelihood.")}
-        own = {key: value for key, value in self.state_dict().items() if key.startswith("likelihood.")}
-        result = torch.nn.Module.load_state_dict(self, {**state, **own}, strict=strict, assign=assign)
-        self.outcome_units = read_units(transform)
-        fitted, raw_X = self._fitted, self._train_X
-        if keep_transforms:
-            self.eval()
-            X = self.transform_inputs(raw_X)
-            y = raw_Y if transform is None else transform(raw_Y, X=X)[0]
-            fitted = fitted.with_data(X.numpy(), y.squeeze(-1).numpy())
-        self._condition(fitted, raw_X)
-        return result
+        own = {key: value for key, value in state_dict.items() if key.startswith(("input_transform.", "outcome_transform."))}
+        with botorch_errors():
+            if "_extra_state" in state_dict:
+                fitted = fitted.with_point(unpack(state_dict["_extra_state"]))
+            torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)
+            self.outcome_units = read_units(transform)
+            if keep_transforms:
+                self.eval()
+                X = self.transform_inputs(self._train_X)
+                y = raw_Y if transform is None else transform(raw_Y, X=X)[0]
+                fitted = fitted.with_noise_scaled(old_units.scale / self.outcome_units.scale)
+                fitted = fitted.with_data(X.numpy(), y.squeeze(-1).numpy())
+            self._condition(fitted, self._train_X)
+
+    def _check_not_a_fantasy(self) -> None:
+        if not isinstance(self.process, CompiledProcess):
+            raise UnsupportedModelError(
+                "This model was conditioned on more observations; its data and hyperparameters are fixed. Change the model "
+                "that it came from, and condition that."
+            )
 
 
 def _likelihood(noise: Tensor) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
@@ -296,18 +342,3 @@ def _likelihood(noise: Tensor) -> GaussianLikelihood | FixedNoiseGaussianLikelih
         likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None)).double()
         likelihood.noise_covar.raw_noise.data.fill_(float(noise))
     return likelihood.requires_grad_(False)
-
-
-def _append(old: Tensor, new: Tensor, event_dims: int, batch: torch.Size) -> Tensor:
-    """Return old and new observations after one another, each expanded to the same batches."""
-    parts = [part.expand(*batch, *part.shape[part.ndim - event_dims :]) for part in (old, new)]
-    return torch.cat(parts, dim=-event_dims)
-
-
-def _shallow_copy(model: PyMCGP) -> PyMCGP:
-    """Return a copy that shares everything, whose attributes can be replaced."""
-    copy = model.__new__(type(model))
-    copy.__dict__.update(model.__dict__)
-    for name in ("_parameters", "_buffers", "_modules"):
-        copy.__dict__[name] = dict(model.__dict__[name])
-    return copy

@@ -4,10 +4,12 @@ A single tensor is what BoTorch's rollback context and ``torch.load`` with its s
 are not.
 """
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "unchanged_on_error", "unpack"]
 
+import copy
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,3 +27,19 @@ def unpack(state: Tensor) -> dict[str, np.ndarray]:
     """Return the arrays that :func:`pack` was given."""
     with np.load(io.BytesIO(state.cpu().numpy().tobytes()), allow_pickle=False) as arrays:
         return dict(arrays)
+
+
+@contextmanager
+def unchanged_on_error(module: torch.nn.Module) -> Iterator[None]:
+    """Give a module back all that it had if the block fails."""
+    attributes = dict(module.__dict__)
+    modules = {name: child for name, child in module._modules.items() if child is not None}
+    states = {name: copy.deepcopy(child.state_dict()) for name, child in modules.items()}
+    try:
+        yield
+    except Exception:
+        module.__dict__.clear()
+        module.__dict__.update({**attributes, "_modules": modules})
+        for name, state in states.items():
+            modules[name].load_state_dict(state)
+        raise

@@ -38,16 +38,18 @@ def read_units(outcome_transform: OutcomeTransform | None) -> Units:
     """
     if not isinstance(outcome_transform, OutcomeTransform | None):
         raise InvalidDataError(f"outcome_transform is a {type(outcome_transform).__name__}. Pass a BoTorch outcome transform.")
-    if isinstance(outcome_transform, Standardize):
-        if outcome_transform.means.numel() != 1:
+    for part in () if outcome_transform is None else outcome_transform.modules():
+        if not isinstance(part, Standardize):
+            continue
+        if part.means.numel() != 1:
             raise InvalidDataError("The Standardize given as outcome_transform has several outcomes. Pass Standardize(m=1).")
-        if not outcome_transform._is_trained:
+        if not part._is_trained:
             raise InvalidDataError(
                 "The Standardize given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, "
                 "that is after outcome_transform(train_Y)."
             )
-        if type(outcome_transform) is Standardize:
-            return Units(float(outcome_transform.means), float(outcome_transform.stdvs))
+    if outcome_transform is not None and type(outcome_transform) is Standardize:
+        return Units(float(outcome_transform.means), float(outcome_transform.stdvs))
     return Units(transform=outcome_transform)
 
 

@@ -1,9 +1,12 @@
 """What the compiled graphs cost, and that nothing compiles twice."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 import torch
 from gp_zoo import ZOO
@@ -21,14 +24,13 @@ from pymc_botorch.inference.fitted import read_fitted
 
 
 def count(function: object, op: type) -> int:
-    nodes = function.maker.fgraph.toposort()
+    nodes = function.function.maker.fgraph.toposort()
     return sum(isinstance(node.op.core_op if isinstance(node.op, Blockwise) else node.op, op) for node in nodes)
 
 
 @pytest.fixture
-def functions(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+def functions() -> dict[str, object]:
     """The three PyTensor functions of each kernel's posterior."""
-    monkeypatch.setattr(compile_module, "_one_at_a_time", lambda function: function)
     return {name: compile_posterior(fitted(name).graph, "python") for name in KERNELS}
 
 
@@ -48,7 +50,7 @@ def test_moments_factorise_nothing_and_solve_one_triangular_system(functions: di
 
 def test_the_mean_alone_needs_no_solve(functions: dict) -> None:
     for compiled in functions.values():
-        mean = compiled._moments.maker.fgraph.outputs[0]
+        mean = compiled._moments.function.maker.fgraph.outputs[0]
         assert not any(isinstance(v.owner.op, SolveBase) for v in ancestors([mean]) if v.owner)
 
 
@@ -142,8 +144,27 @@ def test_under_numba_moments_and_gradients_are_those_of_the_python_linker(name: 
             results.append((mean, cov, posterior.vjp(x, mean, cov, saved), rows, posterior.rows_vjp(x, 1, mean, rows)))
         if linker == "numba":  # no other layout was met: one specialisation of each function serves all shapes
             for function in (compiled._condition, compiled._moments, compiled._vjp, *compiled._rows):
-                assert len(function.vm.jit_fn.signatures) == 1
+                assert len(function.function.vm.jit_fn.signatures) == 1
     half = len(results) // 2
     for slow, fast in zip(results[:half], results[half:], strict=True):
         for got, expected in zip(fast, slow, strict=True):
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.numba
+def test_threads_share_the_functions_of_both_linkers() -> None:
+    x = pt.dvector("x")
+    for linker in ("python", "numba"):
+        function = compile_module._compile([x], [2 * x + 1], linker)
+
+        def is_right(i: int, function: object = function) -> bool:
+            array = np.full(4, float(i))
+            return np.array_equal(function(array)[0], 2 * array + 1)
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                assert all(pool.map(is_right, range(4000)))
+        finally:
+            sys.setswitchinterval(interval)

@@ -166,6 +166,11 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "other columns than the kernel's": (too_few_columns, InputDataError, r"1 columns, .* input_dim=2"),
     "a parent is missing": (interval_without_parent, InputDataError, "scale depends on upper"),
     "outside the support": (lambda: fitted({**POINT, "eta": -1.0}), InputDataError, "eta is -1.0, outside"),
+    "several outcomes": (
+        lambda: PyMCGP(torch.ones(3, 2), torch.ones(3, 2)),
+        UnsupportedError,
+        "join the models in .*ModelListGP",
+    ),
     "the constructor": (lambda: PyMCGP(torch.from_numpy(X), torch.from_numpy(Y)), TypeError, "from_fitted"),
 }
 

@@ -10,6 +10,7 @@ import pymc as pm
 import pytest
 import torch
 from botorch.acquisition.thompson_sampling import PathwiseThompsonSampling
+from botorch.cross_validation import loo_cv
 from botorch.exceptions.errors import BotorchTensorDimensionError, InputDataError, UnsupportedError
 from botorch.fit import fit_gpytorch_mll
 from botorch.generation import MaxPosteriorSampling
@@ -238,9 +239,25 @@ def test_training_data_can_be_read_set_and_baselined(case: Case, model: PyMCGP) 
 def test_prior_and_posterior_are_what_gpytorch_calls(case: Case, model: PyMCGP) -> None:
     theirs = single_task_gp(case)
     X = inputs(5, 2)
-    for got, expected in ((model(X), theirs(X)), (model.forward(X), theirs.forward(X)), (model.train()(X), theirs.forward(X))):
+    data, jitter = model.train_inputs[0], pm.gp.util.JITTER_DEFAULT
+    for got, expected, added in (
+        (model(X), theirs(X), 0.0),
+        (model.forward(X), theirs.forward(X), 0.0),
+        (model.forward(data), theirs.forward(data), jitter),  # what PyMC factorises
+        (model.train()(X), theirs.forward(X), 0.0),
+    ):
         torch.testing.assert_close(got.mean, expected.mean, **REFIT)
-        torch.testing.assert_close(got.covariance_matrix, expected.covariance_matrix, **REFIT)
+        cov = expected.covariance_matrix + added * torch.eye(len(expected.mean), dtype=torch.double)
+        torch.testing.assert_close(got.covariance_matrix, cov, **REFIT)
+
+
+def test_leave_one_out_is_that_of_single_task_gp_and_of_refits(case: Case, model: PyMCGP) -> None:
+    ours, theirs = loo_cv(model), loo_cv(single_task_gp(case))
+    torch.testing.assert_close(ours.posterior.mean, theirs.posterior.mean, **REFIT)
+    without = of(case)
+    without.set_train_data(torch.from_numpy(case.X[1:]), torch.from_numpy(case.y[1:]), strict=False)
+    expected = without.posterior(torch.from_numpy(case.X[:1])).mean.item()
+    assert abs(ours.posterior.mean[0].item() - expected) < 1e-8
 
 
 def test_state_is_hyperparameters_only_and_fits_any_number_of_data(model: PyMCGP) -> None:
@@ -332,3 +349,114 @@ def test_matheron_paths_are_refused_by_name_and_candidates_can_be_sampled(model:
         with pytest.raises(UnsupportedError, match=r"Matheron paths .*MaxPosteriorSampling"):
             paths(model)
     assert MaxPosteriorSampling(model)(inputs(50, 2), num_samples=3).shape == (3, 2)
+
+
+def test_a_posterior_of_correlated_observations_follows_new_data_and_hyperparameters() -> None:
+    X, y = data()
+    with pm.Model() as pm_model:
+        noise = pm.gp.cov.WhiteNoise(0.1) + pm.LogNormal("level") ** 2 * pm.gp.cov.Exponential(2, ls=0.2)
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=0.5))
+        gp.marginal_likelihood("y", X, y, sigma=noise)
+    model, other = (PyMCGP.from_fitted(gp, {"level": level}, model=pm_model) for level in (0.3, 0.6))
+    x = inputs(3, 2)
+    model.posterior(x, observation_noise=True)
+    for change in (lambda m: m.set_train_data(targets=m.train_targets + 5), lambda m: m.load_state_dict(other.state_dict())):
+        change(model)
+        noisy, plain = model.posterior(x, observation_noise=True), model.posterior(x)
+        torch.testing.assert_close(noisy.mean, plain.mean, **SAME)
+    assert (noisy.variance - plain.variance).min() > 0.36
+
+
+def test_parent_and_fantasy_do_not_share_modes() -> None:
+    case = marginal()
+    unit = torch.tensor([[0.0, 0.0], [2.0, 2.0]], dtype=torch.double)
+    model = of(case, input_transform=Normalize(2, bounds=unit, transform_on_train=False))
+    X = inputs(3, 2)
+    before = model.posterior(X).mean
+    fantasy = model.condition_on_observations(inputs(1, 2), inputs(1, 1))
+    after = fantasy.posterior(X).mean
+    fantasy.train()
+    torch.testing.assert_close(model.posterior(X).mean, before, rtol=0, atol=0)
+    model.train()
+    torch.testing.assert_close(fantasy.posterior(X).mean, after, rtol=0, atol=0)
+
+
+def test_loading_transforms_scales_known_noise_with_the_outcome() -> None:
+    X, y = data()
+    raw_Y = torch.from_numpy(3 * y + 20).unsqueeze(-1)
+    models = []
+    for sd_factor in (1.0, 2.0):
+        standardize = Standardize(1)
+        standardize(raw_Y * sd_factor)
+        z, _ = standardize.eval()(raw_Y)
+        with pm.Model() as pm_model:
+            gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=0.5))
+            sigma = np.linspace(0.3, 0.9, 12) / float(standardize.stdvs)
+            gp.marginal_likelihood("y", X, z.squeeze(-1).numpy(), sigma=sigma)
+        models.append(PyMCGP.from_fitted(gp, {}, model=pm_model, outcome_transform=standardize))
+    model, reference = models
+    model.load_state_dict(reference.state_dict())
+    x = inputs(3, 2)
+    torch.testing.assert_close(model.posterior(x).mean, reference.posterior(x).mean, rtol=1e-10, atol=0)
+    torch.testing.assert_close(model.likelihood.noise, reference.likelihood.noise, rtol=1e-10, atol=0)
+
+
+def test_a_refused_state_leaves_the_model_as_it_was(model: PyMCGP) -> None:
+    X = inputs(3, 2)
+    before = model.posterior(X).mean
+    other = marginal()
+    other.point["eta"] = np.array(3.0)
+    state = of(other).state_dict()
+    with pytest.raises(RuntimeError, match=r"unexpected \['junk'\]"):
+        model.load_state_dict({**state, "junk": torch.ones(1)})
+    scaled, _, _ = transformed(Standardize(1))
+    bad = {**scaled.state_dict(), "outcome_transform.means": torch.ones(1, 3)}
+    kept = scaled.posterior(5 + X).mean
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        scaled.load_state_dict(bad)
+    torch.testing.assert_close(scaled.posterior(5 + X).mean, kept, rtol=0, atol=0)
+    torch.testing.assert_close(model.posterior(X).mean, before, rtol=0, atol=0)
+
+
+BAD_OBSERVATIONS = {
+    "fewer observations": ((3, 2), (1, 1), None, BotorchTensorDimensionError, "3 inputs, 1 observations"),
+    "too few observations": ((3, 2), (2, 1), None, BotorchTensorDimensionError, "3 inputs, 2 observations"),
+    "no outcome dimension": ((3, 2), (3,), None, BotorchTensorDimensionError, "Y has shape"),
+    "batches that do not fit": ((2, 3, 2), (4, 3, 1), None, BotorchTensorDimensionError, "do not broadcast"),
+    "noise of another length": ((3, 2), (3, 1), (2, 1), BotorchTensorDimensionError, "2 noise variances"),
+    "noise without an outcome": ((3, 2), (3, 1), (3,), BotorchTensorDimensionError, "noise has shape"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_OBSERVATIONS)
+def test_observations_that_do_not_fit_are_refused(model: PyMCGP, kind: str) -> None:
+    X, Y, noise, error, message = BAD_OBSERVATIONS[kind]
+    with pytest.raises(error, match=message):
+        model.condition_on_observations(inputs(*X), inputs(*Y), noise=None if noise is None else inputs(*noise))
+
+
+@pytest.mark.parametrize(("y", "noise"), [(np.nan, 0.1), (1.0, np.nan), (1.0, -0.01), (np.inf, 0.1)])
+def test_observations_that_are_no_numbers_are_refused(model: PyMCGP, y: float, noise: float) -> None:
+    Y, variances = torch.full((1, 1), y, dtype=torch.double), torch.full((1, 1), noise, dtype=torch.double)
+    with pytest.raises(InputDataError, match="not finite"):
+        model.condition_on_observations(inputs(1, 2), Y, noise=variances)
+
+
+def test_a_batch_of_fantasies_takes_unbatched_observations_and_its_data_are_fixed() -> None:
+    X, y = data()
+    with pm.Model() as pm_model:
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=0.5))
+        gp.marginal_likelihood("y", X, y, sigma=np.linspace(0.1, 0.3, 12))
+    model = PyMCGP.from_fitted(gp, {}, model=pm_model)
+    fantasy = model.fantasize(inputs(3, 2, 2), SobolQMCNormalSampler(torch.Size([4]), seed=1))
+    assert fantasy.condition_on_observations(inputs(2, 2), inputs(2, 1)).batch_shape == (4, 3)
+    for change in (
+        lambda: fantasy.set_train_data(fantasy.train_inputs[0], fantasy.train_targets),
+        lambda: fantasy.load_state_dict(fantasy.state_dict()),
+        lambda: fantasy.set_extra_state(model.get_extra_state()),
+    ):
+        with pytest.raises(UnsupportedError, match="conditioned on more observations"):
+            change()
+    x = inputs(4, 3, 2, 2).requires_grad_()
+    asked = model.condition_on_observations(x, inputs(4, 3, 2, 1))
+    torch.testing.assert_close(copy.deepcopy(asked).posterior(x).mean, asked.posterior(x).mean, rtol=0, atol=0)

@@ -413,8 +413,13 @@ def test_a_column_that_a_kernel_takes_as_an_index_may_be_nan_but_not_unknown() -
     mean = model.posterior(X).mean
     assert mean.squeeze(-1).isnan().tolist() == [False, True, False]
     assert torch.autograd.grad(mean[0].sum(), X)[0].isnan().any(-1).tolist() == [False, True, False]
-    with pytest.raises(InputDataError, match="takes as an index is out of its range"):
-        model.posterior(torch.tensor([[0.2, 7.0]], dtype=torch.double))
+    many = X.detach().repeat(20, 1).requires_grad_()  # enough for the lazy covariance
+    mean = model.posterior(many).mean
+    assert mean.isnan().sum() == 20
+    assert torch.autograd.grad(mean[::3].sum(), many)[0][::3].isfinite().all()
+    for unknown in (torch.tensor([[0.2, 7.0]], dtype=torch.double), torch.full((40, 2), 7.0, dtype=torch.double)):
+        with pytest.raises(InputDataError, match="takes as an index is out of its range"):
+            model.posterior(unknown)
 
 
 @pytest.mark.parametrize("pick", ["a new axis", "columns joined", "rows"])
