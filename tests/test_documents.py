@@ -1,8 +1,11 @@
 """README, example and tutorials do what they say."""
 
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +45,11 @@ def test_example_and_tutorial_have_one_model_and_propose_the_same_treatments() -
     ):
         part = example[example.index(beginning) :]
         assert without_layout(part[: part.index(end)]) in source
+
+
+def test_the_demo_prints_a_table_and_writes_its_figure(tmp_path: pathlib.Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    command = [sys.executable, str(ROOT / "examples" / "clover.py")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment).stdout
+    assert len(re.findall(r"^treatment \d +\d+ +\d+ +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d$", printed, flags=re.MULTILINE)) == 4
+    assert (tmp_path / "clover.png").stat().st_size > 10_000

@@ -185,6 +185,10 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
             raise UnsupportedModelError(f"idcs is {idcs}, but there is one outcome. Pass [0].")
         return self
 
+    def custom_fit(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse to be fitted by ``fit_gpytorch_mll``: there are no GPyTorch parameters."""
+        self.added_loss_terms()
+
     def added_loss_terms(self) -> NoReturn:
         """Refuse to be part of a GPyTorch marginal log likelihood, which would leave PyMC's priors out."""
         raise UnsupportedModelError(
