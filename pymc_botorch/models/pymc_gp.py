@@ -3,43 +3,28 @@
 __all__ = ["PyMCGP"]
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
-from gpytorch.constraints import GreaterThan
-from gpytorch.distributions import MultivariateNormal
-from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
-from gpytorch.settings import min_fixed_noise
-from linear_operator import to_linear_operator
 from torch import Tensor
-from torch.nn.modules.module import _IncompatibleKeys
 
-from pymc_botorch.inference.fitted import FittedGP, read_fitted
-from pymc_botorch.models.conditioning import append_observations, check_observations, twin_of
-from pymc_botorch.models.contract import AbstractPyMCGP
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
-from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
-from pymc_botorch.models.state import pack, unchanged_on_error, unpack
-from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
+from pymc_botorch.inference.fitted import read_fitted
+from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
+from pymc_botorch.models.fitted_gp import AbstractFittedGP
+from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units
 
 if TYPE_CHECKING:
     import pymc as pm
 
 
-class PyMCGP(AbstractPyMCGP):
+class PyMCGP(AbstractFittedGP):
     """A ``pm.gp.Marginal`` with one value per hyperparameter, as a BoTorch model.
 
     Made by :meth:`from_fitted`. Acquisition functions, ``optimize_acqf`` and samplers take it as they take a
     ``SingleTaskGP``; its posterior is PyMC's, computed by compiled functions, with exact gradients.
     """
-
-    _fitted: FittedGP
-    _noisy: FittedGP | None
-    _observation_process: AbstractProcess | None
 
     def __init__(self, train_X: Tensor | None = None, train_Y: Tensor | None = None, *_: Any, **__: Any) -> None:
         if isinstance(train_Y, Tensor) and train_Y.ndim > 1 and train_Y.shape[-1] > 1:
@@ -120,225 +105,7 @@ class PyMCGP(AbstractPyMCGP):
             self._condition(fitted, raw_X)
         return self.eval()
 
-    def _condition(self, fitted: FittedGP, raw_X: Tensor) -> None:
-        """Set everything that follows from data and hyperparameters."""
-        if self._noisy is not None:
-            self._noisy = self._noisy.with_data(fitted.X, fitted.y).with_point(fitted.point)
-        conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
-        self._fitted, self._train_X, self._train_inputs = fitted, raw_X, torch.from_numpy(fitted.X)
-        self._train_targets = torch.from_numpy(fitted.y)
-        self._noise = torch.from_numpy(conditioned.noise)  # () or n
-        self._observation_process = None
-        self.process = CompiledProcess(conditioned)
-        self.likelihood = _likelihood(self._noise)
-
     @property
     def point(self) -> dict[str, Any]:
         """The hyperparameters, by name, on their natural scale (copies)."""
         return {name: value.copy() for name, value in self._fitted.point.items()}
-
-    @property
-    def num_inputs(self) -> int:
-        """Number of columns of raw inputs."""
-        return self._train_X.shape[-1]
-
-    @property
-    def observation_process(self) -> AbstractProcess | None:
-        """New observations given the data, where their noise is a covariance; compiled when first asked for."""
-        if self._observation_process is None and self._noisy is not None:
-            noisy = self._noisy.condition()
-            self._observation_process = CompiledProcess(
-                replace(noisy, offset=self.outcome_units.offset, scale=self.outcome_units.scale)
-            )
-        return self._observation_process
-
-    @property
-    def noise_variance(self) -> Tensor:
-        """Variance of a new observation, in squared units of the gp: the mean over the training observations."""
-        return self._noise if self._noise.ndim == 0 else self._noise.mean(-1)
-
-    @property
-    def observation_jitter(self) -> float:
-        """PyMC's jitter on the training covariance; a sparse approximation has it on its inducing points only."""
-        return 0.0 if self._fitted.kind == "sparse" else float(self._fitted.data["jitter"])
-
-    @property
-    def train_inputs(self) -> tuple[Tensor, ...]:
-        """Training inputs ``n x d``: as the gp sees them in evaluation mode, raw in training mode, as BoTorch keeps them.
-
-        Fantasy models have ``... x (n + q) x d``. Setting them conditions the model anew.
-        """
-        return (self._train_X if self.training else self._train_inputs,)
-
-    @train_inputs.setter
-    def train_inputs(self, inputs: tuple[Tensor, ...]) -> None:
-        self.set_train_data(inputs, strict=False)
-
-    @property
-    def train_targets(self) -> Tensor:
-        """Training targets ``n``, in the units of the gp. Setting them conditions the model anew."""
-        return self._train_targets
-
-    @train_targets.setter
-    def train_targets(self, targets: Tensor) -> None:
-        self.set_train_data(targets=targets, strict=False)
-
-    @property
-    def _has_transformed_inputs(self) -> bool:
-        return not self.training and getattr(self, "input_transform", None) is not None
-
-    @property
-    def _original_train_inputs(self) -> Tensor:
-        return self._train_X
-
-    def set_train_data(
-        self, inputs: Tensor | tuple[Tensor, ...] | None = None, targets: Tensor | None = None, strict: bool = True
-    ) -> None:
-        """Condition the model on other data, with the same hyperparameters.
-
-        Args:
-            inputs: ``n x d``, in the space of ``train_inputs``; None keeps them.
-            targets: ``n``, in the units of the gp; None keeps them.
-            strict: Whether the shapes must be those of the present data.
-
-        Raises:
-            InputDataError: If the data are not finite, or of shapes that do not fit; nothing is changed then.
-        """
-        X = self.train_inputs[0] if inputs is None else inputs if isinstance(inputs, Tensor) else inputs[0]
-        y = self.train_targets if targets is None else targets
-        for name, new, old in (("inputs", X, self.train_inputs[0]), ("targets", y, self.train_targets)):
-            if strict and new.shape != old.shape:
-                raise InvalidDataError(
-                    f"{name} have shape {tuple(new.shape)} instead of {tuple(old.shape)}. Pass strict=False to change it."
-                )
-        self._check_not_a_fantasy()
-        X, y = (tensor.detach().to("cpu", torch.float64).clone() for tensor in (X, y))
-        self._check_inputs(X)
-        model_X = self.transform_inputs(X) if self.training else X
-        raw_X = X if self.training else self._undo(X)
-        with botorch_errors():
-            self._condition(self._fitted.with_data(model_X.numpy(), y.numpy()), raw_X)
-
-    def condition_on_process(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
-        """Return the model given more observations; see :meth:`condition_on_observations`."""
-        if self._noisy is not None:
-            raise UnsupportedModelError(
-                "The observation noise is a covariance function, so new observations depend on the training ones beyond the "
-                "function. Refit with all data, or use independent noise (a number, a random variable or a vector)."
-            )
-        if self._fitted.kind == "component":
-            raise UnsupportedModelError(
-                "This gp is a component of a sum, and observations are of the sum. Condition the model of the sum."
-            )
-        variances = self.noise_variance.unsqueeze(-1) if noise is None else noise
-        check_observations(inputs, targets, variances)
-        batch = torch.broadcast_shapes(variances.shape[:-1], targets.shape[:-1])
-        variances, scale = variances.expand(*batch, targets.shape[-1]), self.outcome_units.scale
-        new = twin_of(self)
-        outcomes = self.outcome_units.offset + scale * targets
-        new.process = ConditionedProcess(self.process, inputs, outcomes, scale**2 * (variances + self.observation_jitter))
-        batch = new.process.batch_shape
-        X = self._undo(inputs) if X is None else X
-        new._train_X = append_observations(self._train_X, X.detach().to(torch.float64), 2, batch)
-        new._train_inputs = append_observations(self._train_inputs, inputs.detach(), 2, batch)
-        new._train_targets = append_observations(self._train_targets, targets.detach(), 1, batch)
-        if self._noise.ndim:
-            new._noise = append_observations(self._noise, variances.detach(), 1, batch)
-            new.likelihood = _likelihood(new._noise)
-        return new
-
-    def _undo(self, inputs: Tensor) -> Tensor:
-        """Return raw inputs from those that the gp takes."""
-        transform = getattr(self, "input_transform", None)
-        return inputs if transform is None else undo(transform, inputs)
-
-    def forward(self, X: Tensor) -> MultivariateNormal:
-        """Return the prior at ``X``, in the units of the gp: PyMC's mean and covariance functions, without data.
-
-        At the training inputs PyMC's jitter is on the diagonal: with the noise of the likelihood it is the covariance that
-        PyMC factorises, on which BoTorch's leave-one-out predictions rest. In training mode ``X`` is raw and the input
-        transform is applied, as in BoTorch's models.
-
-        Raises:
-            UnsupportedError: For a component of a sum and for a sparse approximation.
-        """
-        if self._fitted.kind != "exact":
-            raise UnsupportedModelError(
-                "This gp is a component of a sum or a sparse approximation: its posterior is not its prior given the data. "
-                "Use the sum, or pm.gp.Marginal."
-            )
-        inputs = self.transform_inputs(X) if self.training else X
-        mean, cov = CompiledProcess(self._fitted.prior()).joint(inputs.to(torch.float64))
-        if inputs.shape == self._train_inputs.shape and torch.equal(inputs.to(torch.float64), self._train_inputs):
-            cov = cov + self.observation_jitter * torch.eye(cov.shape[-1], dtype=cov.dtype)
-        return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))
-
-    def get_extra_state(self) -> Tensor:
-        """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state."""
-        return pack(self._fitted.point)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Condition the model on the hyperparameters in ``state``."""
-        self._check_not_a_fantasy()
-        with botorch_errors():
-            self._condition(self._fitted.with_point(unpack(state)), self._train_X)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
-    ) -> Any:
-        """Load hyperparameters, and the state of the transforms.
-
-        Args:
-            state_dict: As ``state_dict()`` of a model of the same PyMC structure returns it, fitted to any number of data.
-            strict: Whether all keys must match.
-            keep_transforms: Whether the present data are transformed anew by the loaded transforms, as in BoTorch; otherwise
-                they stay as the gp saw them.
-            assign: As in PyTorch.
-        """
-        self._check_not_a_fantasy()
-        expected, given = set(self.state_dict()), set(state_dict)
-        if strict and expected != given:
-            raise RuntimeError(
-                f"The state dict misses {sorted(expected - given)} and has unexpected {sorted(given - expected)}. Pass that of "
-                "a model of the same PyMC structure and transforms, or strict=False."
-            )
-        with unchanged_on_error(self):
-            self._load(state_dict, keep_transforms, assign)
-        return _IncompatibleKeys(sorted(expected - given), sorted(given - expected))
-
-    def _load(self, state_dict: Mapping[str, Any], keep_transforms: bool, assign: bool) -> None:
-        """Load what is in ``state_dict``; training data are taken back to raw units first, by the present transforms."""
-        transform, old_units, fitted = getattr(self, "outcome_transform", None), self.outcome_units, self._fitted
-        targets = self._train_targets.unsqueeze(-1)
-        raw_Y = targets if transform is None else transform.untransform(targets, X=self._train_inputs)[0]
-        own = {key: value for key, value in state_dict.items() if key.startswith(("input_transform.", "outcome_transform."))}
-        with botorch_errors():
-            if "_extra_state" in state_dict:
-                fitted = fitted.with_point(unpack(state_dict["_extra_state"]))
-            torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)
-            self.outcome_units = read_units(transform)
-            if keep_transforms:
-                self.eval()
-                X = self.transform_inputs(self._train_X)
-                y = raw_Y if transform is None else transform(raw_Y, X=X)[0]
-                fitted = fitted.with_noise_scaled(old_units.scale / self.outcome_units.scale)
-                fitted = fitted.with_data(X.numpy(), y.squeeze(-1).numpy())
-            self._condition(fitted, self._train_X)
-
-    def _check_not_a_fantasy(self) -> None:
-        if not isinstance(self.process, CompiledProcess):
-            raise UnsupportedModelError(
-                "This model was conditioned on more observations; its data and hyperparameters are fixed. Change the model "
-                "that it came from, and condition that."
-            )
-
-
-def _likelihood(noise: Tensor) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
-    """Return GPyTorch's likelihood with this noise variance, in the units of the gp, as BoTorch reads it."""
-    if noise.ndim:
-        with min_fixed_noise(double_value=0.0):  # PyMC takes noise as it is
-            likelihood = FixedNoiseGaussianLikelihood(noise=noise)
-    else:
-        likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None)).double()
-        likelihood.noise_covar.raw_noise.data.fill_(float(noise))
-    return likelihood.requires_grad_(False)
