@@ -84,8 +84,10 @@ class CompiledPosterior:
     @cached_property
     def _rows(self) -> tuple[Compiled, Compiled]:
         """The functions of :meth:`ConditionedPosterior.rows` and its pullback, compiled when first asked for."""
-        with _rows_lock:
-            return self.__dict__.get("_rows") or compile_rows(self._cut, self.linker)
+        with _rows_lock:  # one thread compiles, others find what it left
+            if "_rows" not in self.__dict__:
+                self.__dict__["_rows"] = compile_rows(self._cut, self.linker)
+            return self.__dict__["_rows"]
 
     def condition(self, values: Sequence[np.ndarray]) -> "ConditionedPosterior":
         """Return the posterior for a value of each of ``graph.inputs``.

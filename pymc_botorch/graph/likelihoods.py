@@ -40,22 +40,25 @@ MOVES = (
 QUICK = Mode(linker="py", optimizer="fast_compile")  # for expressions that are evaluated once
 
 
-def find_likelihoods(pm_model: pm.Model, y: np.ndarray) -> list[TensorVariable]:
+def find_likelihoods(pm_model: pm.Model, y: np.ndarray, *, sparse: bool) -> list[TensorVariable]:
     """Return the covariances of the model's Gaussian likelihoods whose data are ``y``.
 
-    Of an approximate marginal likelihood, which PyMC adds as a potential, it is the one of the inducing points.
+    Of an approximate marginal likelihood (``sparse``), which PyMC adds as a potential and whose data cannot be told, it is the
+    one of the inducing points.
     """
-    found = []
+    found: list[TensorVariable] = []
+    if sparse:
+        for potential in pm_model.potentials:
+            if potential.name.startswith("marginalapprox_loglik_"):
+                factorised = [node.inputs[0] for node in nodes_between([potential]) if isinstance(core_op(node), Cholesky)]
+                found.extend(matrix for matrix in factorised if split_jitter(matrix) is not None)
+        return found
     for rv in pm_model.observed_RVs:
         value = pm_model.rvs_to_values[rv]
         if isinstance(rv.owner.op, MvNormalRV | KroneckerNormalRV) and is_data(value):
             observed = np.asarray(value.eval(mode=QUICK))
             if observed.shape == y.shape and np.allclose(observed, y, rtol=1e-6, atol=0):  # y may be float32 here or there
                 found.append(rv.owner.op.dist_params(rv.owner)[1])
-    for potential in pm_model.potentials:
-        if potential.name.startswith("marginalapprox_loglik_"):
-            factorised = [node.inputs[0] for node in nodes_between([potential]) if isinstance(core_op(node), Cholesky)]
-            found.extend(matrix for matrix in factorised if split_jitter(matrix) is not None)
     return found
 
 
@@ -106,13 +109,16 @@ def constant_value(value: Any) -> np.ndarray | None:
 def computes(value: Variable) -> bool:
     """Say whether an expression changes numbers, rather than only picking, joining or reshaping data."""
 
+    def _is_index(variable: Variable) -> bool:
+        return variable.type.dtype.startswith("int") and variable.type.ndim < 2
+
     def moves(op: Op) -> bool:
         if isinstance(op, Elemwise):
             return type(op.scalar_op).__name__.startswith(("Cast", "Second", "Identity"))
         return isinstance(op, MOVES)
 
     nodes = nodes_between([value])
-    return not all(moves(node.op) or node.outputs[0].type.dtype.startswith("int") for node in nodes)
+    return not all(moves(node.op) or _is_index(node.outputs[0]) for node in nodes)
 
 
 def is_data(value: Variable) -> bool:

@@ -114,7 +114,7 @@ def read_observations(
     _check_noise(noise, len(y))
     _warn_of_white_noise(gp.cov_func)
     inducing = _evaluate(found["Xu"], "Xu", allow_expression=inputs_transformed) if "Xu" in found else None
-    likelihoods = find_likelihoods(pm_model, y)
+    likelihoods = find_likelihoods(pm_model, y, sparse=inducing is not None)
     if not likelihoods and not given:
         raise DataError(
             f"The PyMC model has no observed variable with this gp's data (its observed variables: "

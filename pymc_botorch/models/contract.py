@@ -65,7 +65,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
         """Number of columns of raw inputs."""
 
     @abstractmethod
-    def condition_on_process(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+    def _given(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
         """Return the model given more observations.
 
         Args:
@@ -166,7 +166,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
         if noise is not None and noise.shape[-1:] != (1,):
             raise BotorchTensorDimensionError(f"noise has shape {tuple(noise.shape)}. Pass variances of the shape of Y.")
         variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
-        return self.condition_on_process(X, inputs, targets.squeeze(-1), variances)
+        return self._given(X, inputs, targets.squeeze(-1), variances)
 
     def get_fantasy_model(self, inputs: Tensor | list[Tensor], targets: Tensor, noise: Tensor | None = None) -> Self:
         """Return this model given more observations, as GPyTorch's method of this name.
@@ -177,7 +177,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
             noise: Variances of ``targets``; None takes the model's.
         """
         X = (inputs[0] if isinstance(inputs, list | tuple) else inputs).to(torch.float64)
-        return self.condition_on_process(None, X, targets.to(torch.float64), noise)
+        return self._given(None, X, targets.to(torch.float64), noise)
 
     def subset_output(self, idcs: list[int]) -> Self:
         """Return the model of the outcomes ``idcs``: itself, there being one."""

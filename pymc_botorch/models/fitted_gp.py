@@ -33,9 +33,9 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def _condition(self, fitted: FittedGP, raw_X: Tensor) -> None:
         """Set everything that follows from data and hyperparameters."""
+        conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
         if self._noisy is not None:
             self._noisy = self._noisy.with_data(fitted.X, fitted.y).with_point(fitted.point)
-        conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
         self._fitted, self._train_X, self._train_inputs = fitted, raw_X, torch.from_numpy(fitted.X)
         self._train_targets = torch.from_numpy(fitted.y)
         self._noise = torch.from_numpy(conditioned.noise)  # () or n
@@ -108,7 +108,9 @@ class AbstractFittedGP(AbstractPyMCGP):
             strict: Whether the shapes must be those of the present data.
 
         Raises:
-            InputDataError: If the data are not finite, or of shapes that do not fit; nothing is changed then.
+            InputDataError: If the data are not finite, or of shapes that do not fit.
+            ModelFittingError: If their covariance cannot be factorised. Nothing is changed in either case.
+            UnsupportedError: If this is a fantasy model.
         """
         X = self.train_inputs[0] if inputs is None else inputs if isinstance(inputs, Tensor) else inputs[0]
         y = self.train_targets if targets is None else targets
@@ -125,7 +127,7 @@ class AbstractFittedGP(AbstractPyMCGP):
         with botorch_errors():
             self._condition(self._fitted.with_data(model_X.numpy(), y.numpy()), raw_X)
 
-    def condition_on_process(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+    def _given(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
         """Return the model given more observations; see :meth:`condition_on_observations`."""
         if self._noisy is not None:
             raise UnsupportedModelError(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PyMCGP(AbstractFittedGP):
-    """A ``pm.gp.Marginal`` with one value per hyperparameter, as a BoTorch model.
+    """A PyMC gp with a marginal likelihood and one value per hyperparameter, as a BoTorch model.
 
     Made by :meth:`from_fitted`. Acquisition functions, ``optimize_acqf`` and samplers take it as they take a
     ``SingleTaskGP``; its posterior is PyMC's, computed by compiled functions, with exact gradients.
@@ -53,8 +53,9 @@ class PyMCGP(AbstractFittedGP):
         hyperparameters reuse them.
 
         Args:
-            gp: A ``pm.gp.Marginal`` whose ``marginal_likelihood`` was called in ``model``, with any mean and covariance
-                function; ``sigma`` a number, a random variable, a vector of known sds or a covariance function.
+            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron`` whose ``marginal_likelihood`` was called in
+                ``model``, or an additive component of one, with any mean and covariance function;
+                ``sigma`` a number, a random variable, a vector of known sds or a covariance function.
             point: One value for each parameter, as ``pm.find_MAP()`` returns them (transformed copies and deterministics
                 may be there too), or ArviZ data with one posterior draw.
             model: The PyMC model; None takes the one in context.
@@ -73,6 +74,7 @@ class PyMCGP(AbstractFittedGP):
             UnsupportedError: If ``gp`` is of another class, or a transform cannot be undone.
             InputDataError: If the gp has no likelihood, belongs to another model, has unusable data or inputs that are
                 scaled inside the model without an ``input_transform``; if the point does not fit. (Also a ``ValueError``.)
+            ModelFittingError: If the training covariance cannot be factorised at this point.
             TypeError: If there is no PyMC model in context and none is given.
 
         Example:

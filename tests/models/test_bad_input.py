@@ -83,6 +83,13 @@ def scaled_inside() -> PyMCGP:
         return PyMCGP.from_fitted(gp, {})
 
 
+def whole_numbers_scaled_inside() -> PyMCGP:
+    with pm.Model():
+        gp = pm.gp.Marginal(cov_func=matern())
+        gp.marginal_likelihood("y", pm.Data("raw", np.arange(24).reshape(12, 2)) * 2, Y, sigma=0.1)
+        return PyMCGP.from_fitted(gp, {})
+
+
 def inputs_that_a_parameter_scales() -> PyMCGP:
     with pm.Model():
         gp = pm.gp.Marginal(cov_func=matern())
@@ -129,6 +136,7 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     ),
     "no model": (lambda: PyMCGP.from_fitted(marginal().gp, POINT), TypeError, r"no PyMC model in context. Pass model="),
     "scaled inside": (scaled_inside, InputDataError, r"computed inside the PyMC model.*input_transform="),
+    "whole numbers scaled inside": (whole_numbers_scaled_inside, InputDataError, r"computed inside the PyMC model"),
     "inputs depend on a parameter": (inputs_that_a_parameter_scales, InputDataError, "WarpedInput"),
     "TP": (lambda: from_gp(lambda: pm.gp.TP(scale_func=matern(), nu=3)), UnsupportedError, "TP cannot.*Marginal"),
     "Latent": (lambda: from_gp(lambda: pm.gp.Latent(cov_func=matern())), UnsupportedError, "Latent cannot.*Marginal"),
