@@ -7,7 +7,7 @@ Example:
     'python'
 """
 
-__all__ = ["Config", "config"]
+__all__ = ["Config", "Linker", "Tier", "config"]
 
 import os
 from collections.abc import Iterator
@@ -15,35 +15,40 @@ from contextlib import contextmanager
 from typing import Literal, get_args
 
 Linker = Literal["numba", "python"]
+"""How a function was compiled."""
+
+Tier = Literal["auto", "numba", "python"]
+"""How functions are asked for."""
 
 
 class Config:
     """The package's settings; each is checked when it is set.
 
     Attributes:
-        linker: How posterior functions are compiled. ``"numba"`` (the default) is fast to call and takes PyTensor's
-            Numba tens of seconds to compile the first time on a machine (its disk cache serves later processes);
-            ``"python"`` is ready in about a second and 5 to 10 times slower to call. It is read when a model is made:
-            later changes leave existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets the
-            initial value.
+        linker: How functions are compiled. ``"numba"`` is fast to call and takes PyTensor's Numba tens of seconds to compile
+            the first time on a machine (its disk cache serves later processes); ``"python"`` is ready in about a second and 5
+            to 10 times slower to call. ``"auto"`` (the default) begins with Python; once that has given its first answer,
+            another process of low priority compiles with Numba, which takes over at the next fit or model, never inside an
+            optimisation. It is read when a model is made or fitted: later changes leave existing models as they are. The
+            environment variable ``PYMC_BOTORCH_LINKER`` sets the initial value.
     """
 
     def __init__(self) -> None:
-        self.linker = os.environ.get("PYMC_BOTORCH_LINKER", "numba")  # type: ignore[assignment]  # checked by the setter
+        self.linker = os.environ.get("PYMC_BOTORCH_LINKER", "auto")  # type: ignore[assignment]  # checked by the setter
 
     @property
-    def linker(self) -> Linker:
-        """``"numba"`` or ``"python"``."""
+    def linker(self) -> Tier:
+        """``"auto"``, ``"numba"`` or ``"python"``."""
         return self._linker
 
     @linker.setter
-    def linker(self, value: Linker) -> None:
-        if value not in get_args(Linker):
-            raise ValueError(f"No linker is called {value!r}. Pass one of {', '.join(map(repr, get_args(Linker)))}.")
+    def linker(self, value: Tier) -> None:
+        if value not in get_args(Tier):
+            raise ValueError(f"No linker is called {value!r}. Pass one of {', '.join(map(repr, get_args(Tier)))}.")
         self._linker = value
 
     @contextmanager
-    def change_flags(self, *, linker: Linker) -> Iterator[None]:
+    def change_flags(self, *, linker: Tier) -> Iterator[None]:
         """Change settings inside a ``with`` block.
 
         Args:

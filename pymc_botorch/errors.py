@@ -1,6 +1,6 @@
-"""What the lower floors raise when they refuse something; models/ raises it again as BoTorch's own exceptions."""
+"""What the lower floors raise when they refuse something, which models/ raises again as BoTorch's own exceptions; a warning."""
 
-__all__ = ["DataError", "FitError", "UnsupportedGPError"]
+__all__ = ["DataError", "FitError", "FitWarning", "UnsupportedGPError"]
 
 
 class DataError(ValueError):
@@ -13,3 +13,7 @@ class FitError(RuntimeError):
 
 class UnsupportedGPError(TypeError):
     """A gp whose conditional is not a Gaussian that this library reads; the message names what to use instead."""
+
+
+class FitWarning(UserWarning):
+    """A fit that should not be trusted as it is; the message says why and what to do."""

@@ -14,7 +14,7 @@ batch; the result is then vectorised. ``saved`` are the triangular solves of the
 ``n``, ``b`` and ``q`` are dynamic: new sizes compile nothing.
 """
 
-__all__ = ["CompiledPosterior", "ConditionedPosterior", "as_input", "compile_posterior"]
+__all__ = ["Arrays", "Compiled", "CompiledPosterior", "ConditionedPosterior", "as_input", "compile_function", "compile_posterior"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_botorch.config import Linker
+from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import FitError
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.products import plain_products
@@ -65,13 +65,15 @@ class CutPosterior:
     frozen: Sequence[TensorVariable]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CompiledPosterior:
     """The compiled functions of one posterior graph; models, refits and threads share it.
 
     Attributes:
         graph: What was compiled.
         linker: How.
+        tier: How it was asked for.
+        answered: Called with the values of the graph's inputs after moments were computed, where someone wants to know.
     """
 
     graph: PosteriorGraph
@@ -80,6 +82,8 @@ class CompiledPosterior:
     _moments: Compiled
     _vjp: Compiled
     _cut: "CutPosterior"
+    tier: Tier | None = None
+    answered: Callable[[Sequence[np.ndarray]], None] | None = None
 
     @cached_property
     def _rows(self) -> tuple[Compiled, Compiled]:
@@ -102,7 +106,17 @@ class CompiledPosterior:
                 "The training covariance is not positive definite with these hyperparameters. Pass a larger jitter (1e-6 is "
                 "PyMC's default) or noise, or a point whose scales are not zero or infinite."
             )
-        return ConditionedPosterior(self, noise, tuple(as_input(array, array.dtype.name) for array in frozen))
+        frozen = [as_input(array, array.dtype.name) for array in frozen]
+        return ConditionedPosterior(self, noise, tuple(frozen), tuple(inputs))
+
+    def exercise(self, values: Sequence[np.ndarray]) -> None:
+        """Call each function once, on values of ``graph.inputs``: Numba compiles at the first call."""
+        posterior = self.condition(values)
+        X = np.zeros((1, 1, self.graph.X.type.shape[1]))
+        mean, cov, saved = posterior.moments(X)
+        posterior.vjp(X, mean, cov, saved)
+        mean, rows = posterior.rows(X, 1)
+        posterior.rows_vjp(X, 1, mean, rows)
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: compiled functions hold no state of a model."""
@@ -117,6 +131,7 @@ class ConditionedPosterior:
         compiled: The compiled functions.
         noise: Variance of the training observations: a scalar, or ``n`` where it differs between them.
         frozen: What the new inputs do not change.
+        values: The data and parameters, as the compiled functions take them.
         offset: With ``scale``, the affine map of the outcome that means and covariances are reported in.
         scale: See ``offset``; ``noise`` is not scaled.
     """
@@ -124,12 +139,15 @@ class ConditionedPosterior:
     compiled: CompiledPosterior
     noise: np.ndarray
     frozen: Arrays
+    values: Arrays
     offset: float = 0.0
     scale: float = 1.0
 
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, Arrays]:
         """Return mean ``b x q``, covariance ``b x q x q`` and the solves that :meth:`vjp` needs, for ``X`` ``b x q x d``."""
         mean, cov, *saved = self.compiled._moments(as_input(X), *self.frozen)
+        if self.compiled.answered is not None:
+            self.compiled.answered(self.values)
         if self.scale != 1.0 or self.offset != 0.0:
             mean, cov = self.offset + self.scale * mean, self.scale**2 * cov
         return mean, cov, tuple(saved)
@@ -192,9 +210,9 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
     return CompiledPosterior(
         graph,
         linker,
-        _compile(graph.inputs, [graph.noise, *boundary], linker),
-        _compile([batch[X], *frozen], outputs, linker),
-        _compile([*batch.values(), *frozen], [gradient], linker),
+        compile_function(graph.inputs, [graph.noise, *boundary], linker),
+        compile_function([batch[X], *frozen], outputs, linker),
+        compile_function([*batch.values(), *frozen], [gradient], linker),
         CutPosterior(X, mean, cov, frozen),
     )
 
@@ -213,8 +231,8 @@ def compile_rows(cut: CutPosterior, linker: Linker) -> tuple[Compiled, Compiled]
     batch = _batched([X, mean_bar, rows_bar])
     outputs = fold_batches(vectorize_graph([mean, rows], {X: batch[X]}))
     (gradient,) = fold_batches(vectorize_graph([X_bar], batch))
-    forward = _compile([batch[X], k, *cut.frozen], outputs, linker)
-    return forward, _compile([batch[X], k, batch[mean_bar], batch[rows_bar], *cut.frozen], [gradient], linker)
+    forward = compile_function([batch[X], k, *cut.frozen], outputs, linker)
+    return forward, compile_function([batch[X], k, batch[mean_bar], batch[rows_bar], *cut.frozen], [gradient], linker)
 
 
 def _pull_back(X: TensorVariable, known: Mapping[Variable, Variable]) -> TensorVariable:
@@ -228,7 +246,7 @@ def _batched(variables: Sequence[Variable]) -> dict[Variable, Variable]:
 
 
 class _OneAtATime:
-    """A compiled function behind a lock: PyTensor passes inputs and results through storage that its callers share."""
+    """A function behind a lock: PyTensor passes inputs and results through storage that its callers share."""
 
     def __init__(self, function: Compiled) -> None:
         self.function = function
@@ -239,18 +257,19 @@ class _OneAtATime:
             return self.function(*arrays)
 
 
-def _compile(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
+def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
     """Return a function of arrays made by :func:`as_input`."""
-    return _OneAtATime(
-        pytensor.function(
-            inputs,
-            plain_products(outputs),
-            mode=MODES[linker](),
-            on_unused_input="ignore",
-            trust_input=True,
-            name="pymc_botorch",
-        )
+    function = pytensor.function(
+        inputs,
+        plain_products(outputs),
+        mode=MODES[linker](),
+        on_unused_input="ignore",
+        trust_input=True,
+        name="pymc_botorch",
     )
+    # What Numba made takes and returns arrays by itself, from any thread, and saves a quarter of a small call
+    jitted = getattr(function.vm, "jit_fn", None)
+    return _OneAtATime(function) if jitted is None else jitted
 
 
 def _boundary(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:

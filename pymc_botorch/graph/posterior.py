@@ -5,7 +5,7 @@ it is. Only the jitter that PyMC adds to the predictive covariance is taken off 
 covariance belongs to the fit, the other would make the variance of a point depend on how it is asked for.
 """
 
-__all__ = ["PosteriorGraph", "read_posterior"]
+__all__ = ["PosteriorGraph", "leaves_to_lift", "read_posterior", "without_broadcast"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,11 +61,21 @@ class PosteriorGraph:
         """Data, then parameters: what the compiled functions are conditioned on, in this order."""
         return [*self.data.values(), *self.parameters.values()]
 
+    @property
+    def symbols(self) -> list[Variable]:
+        """All that the expressions are of."""
+        return [self.X, *self.inputs]
+
+    @property
+    def outputs(self) -> list[Variable]:
+        """The expressions."""
+        return [self.mean, self.cov, self.noise]
+
 
 def read_posterior(
     observations: Observations, pm_model: pm.Model, *, pred_noise: bool = False
-) -> tuple[PosteriorGraph, dict[str, np.ndarray]]:
-    """Return the posterior graph of a gp and the values of its symbolic data.
+) -> tuple[PosteriorGraph, dict[str, np.ndarray], dict[str, Variable]]:
+    """Return the posterior graph of a gp, the values of its symbolic data, and where in the PyMC model they came from.
 
     Training data, known noise, shared variables and non-scalar constants of the graph become inputs; nothing of the
     user's model is changed.
@@ -76,7 +86,8 @@ def read_posterior(
         pred_noise: Whether ``cov`` is that of new observations, noise included.
 
     Returns:
-        The graph, and an array for each entry of its ``data``.
+        The graph, an array for each entry of its ``data``, and the shared variable or constant of the PyMC model for each
+        that has one.
 
     Raises:
         DataError: If the gp depends on random variables that are not free variables of ``pm_model``.
@@ -90,9 +101,12 @@ def read_posterior(
         "jitter": pt.scalar("jitter", dtype="float64"),
     }
     values = {"X": observations.X, "y": observations.y, "jitter": np.asarray(observations.jitter)}
+    sources: dict[str, Variable] = {}
     noise_func = observations.noise
     if isinstance(noise_func, pm.gp.cov.WhiteNoise) and (known := constant_value(noise_func.sigma)) is not None:
         sd = np.asarray(known, dtype=np.float64)
+        if isinstance(noise_func.sigma, Variable):
+            sources["sigma"] = noise_func.sigma
         values["sigma"] = sd.reshape(()) if sd.size == 1 else sd
         data["sigma"] = pt.tensor("sigma", shape=(None,) * values["sigma"].ndim, dtype="float64")
         noise_func = pm.gp.cov.WhiteNoise(data["sigma"])
@@ -109,7 +123,7 @@ def read_posterior(
             f"The conditional of {type(gp).__name__} is {f.owner.op}, not a multivariate normal. Use pm.gp.Marginal."
         )
     mean, cov = f.owner.op.dist_params(f.owner)[:2]
-    mean = _without_broadcast(mean)
+    mean = without_broadcast(mean)
     if not pred_noise:
         cov = _without_jitter(cov, data["jitter"])
     outputs = [mean, cov, _noise_variance(noise_func, data["X"])]
@@ -119,16 +133,17 @@ def read_posterior(
     outputs = graph_replace(outputs, {pm_model[name]: variable for name, variable in parameters.items()}, strict=False)
     _check_no_randomness(outputs, pm_model)
     per_observation = {"X", "y"} | ({"sigma"} if values.get("sigma", np.zeros(())).ndim else set())
-    for leaf in _leaves_to_lift(outputs):
+    for leaf in leaves_to_lift(outputs):
         name = f"lifted_{len(data)}"
         if outputs[2].type.ndim and leaf in set(ancestors([outputs[2]])) and leaf.type.ndim == 1:
             per_observation.add(name)  # known noise, scaled by a parameter
         values[name] = leaf.get_value() if isinstance(leaf, SharedVariable) else leaf.data
+        sources[name] = leaf
         shape = tuple(1 if length == 1 else None for length in leaf.type.shape)
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
     mean, cov, noise = outputs
-    return PosteriorGraph(_X, mean, cov, noise, data, parameters, frozenset(per_observation)), values
+    return PosteriorGraph(_X, mean, cov, noise, data, parameters, frozenset(per_observation)), values, sources
 
 
 def _without_jitter(cov: TensorVariable, jitter: TensorVariable) -> TensorVariable:
@@ -141,7 +156,7 @@ def _without_jitter(cov: TensorVariable, jitter: TensorVariable) -> TensorVariab
     return stabilised[0]
 
 
-def _without_broadcast(mean: TensorVariable) -> TensorVariable:
+def without_broadcast(mean: TensorVariable) -> TensorVariable:
     """Return the mean itself: ``MvNormal.dist`` wraps it in ``Second(cov[:, -1], mean)``, which computes ``cov``."""
     node = mean.owner
     is_second = node is not None and isinstance(node.op, Elemwise) and type(node.op.scalar_op).__name__ == "Second"
@@ -157,7 +172,7 @@ def _noise_variance(noise_func: pm.gp.cov.BaseCovariance, X: TensorVariable) -> 
     return noise_func(X, diag=True)
 
 
-def _leaves_to_lift(outputs: list[Variable]) -> list[Variable]:
+def leaves_to_lift(outputs: list[Variable]) -> list[Variable]:
     """Return shared variables and non-scalar floating-point constants: values that a refit may change."""
     return [
         leaf

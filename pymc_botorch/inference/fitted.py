@@ -1,6 +1,6 @@
 """A fitted gp, its PyMC model and a point come in; graph, data and parameters go out, ready to be conditioned."""
 
-__all__ = ["FittedGP", "read_fitted"]
+__all__ = ["FittedGP", "read_fitted", "read_fitted_graphs"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 import pymc as pm
+from pytensor.graph.basic import Variable
 
-from pymc_botorch.config import Linker, config
+from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compile import ConditionedPosterior
 from pymc_botorch.graph.observations import Kind, check_data, read_observations
@@ -28,7 +29,7 @@ class FittedGP:
         point: A value for each of ``graph.parameters``.
         kind: ``"exact"`` where the posterior is the gp's prior given the data; of a ``"sparse"`` approximation or a
             ``"component"`` of a sum it is not.
-        linker: How the posterior is compiled.
+        tier: How the posterior is compiled.
         raw_X: The data that the gp's inputs are computed from inside the PyMC model, where they are; else None.
     """
 
@@ -36,7 +37,7 @@ class FittedGP:
     data: Mapping[str, np.ndarray]
     point: Mapping[str, np.ndarray]
     kind: Kind
-    linker: Linker
+    tier: Tier
     raw_X: np.ndarray | None
 
     @property
@@ -81,11 +82,11 @@ class FittedGP:
     def prior(self) -> ConditionedPosterior:
         """Return the prior: the posterior given no data."""
         none = {name: array[:0] if name in self.graph.per_observation else array for name, array in self.data.items()}
-        return compiled_posterior(self.graph, self.linker).condition([*none.values(), *self.point.values()])
+        return compiled_posterior(self.graph, self.tier).condition([*none.values(), *self.point.values()])
 
     def condition(self) -> ConditionedPosterior:
         """Return the posterior, given data and point (compiles its structure where that is new)."""
-        return compiled_posterior(self.graph, self.linker).condition([*self.data.values(), *self.point.values()])
+        return compiled_posterior(self.graph, self.tier).condition([*self.data.values(), *self.point.values()])
 
 
 def read_fitted(
@@ -120,19 +121,30 @@ def read_fitted(
     if model is None and pm.Model.get_context(error_if_none=False) is None:
         raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
     pm_model = pm.modelcontext(model)
-    observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
-    correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)
-    graphs = [read_posterior(observations, pm_model, pred_noise=noisy) for noisy in (False, True)[: 1 + correlated]]
-    values = read_point(pm_model, point, {name for graph, _ in graphs for name in graph.parameters})
+    graphs = read_fitted_graphs(gp, pm_model, given, jitter=jitter, inputs_transformed=inputs_transformed)
+    values = read_point(pm_model, point, {name for fitted, _ in graphs for name in fitted.graph.parameters})
     function, *observation = [
-        FittedGP(
-            graph,
-            data,
-            {name: values[name] for name in graph.parameters},
-            observations.kind,
-            config.linker,
-            observations.raw_X,
-        )
-        for graph, data in graphs
+        replace(fitted, point={name: values[name] for name in fitted.graph.parameters}) for fitted, _ in graphs
     ]
     return function, (observation[0] if observation else None)
+
+
+def read_fitted_graphs(
+    gp: pm.gp.Marginal,
+    pm_model: pm.Model,
+    given: Mapping[str, Any] | None,
+    *,
+    jitter: float | None = None,
+    inputs_transformed: bool = False,
+) -> list[tuple[FittedGP, dict[str, Variable]]]:
+    """Return the gp without a point, and what in the PyMC model its data stand for; see :func:`read_fitted`.
+
+    A second entry is the posterior of new observations, where their noise is a covariance function.
+    """
+    observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
+    correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)
+    found = []
+    for noisy in (False, True)[: 1 + correlated]:
+        graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
+        found.append((FittedGP(graph, data, {}, observations.kind, config.linker, observations.raw_X), sources))
+    return found

@@ -7,8 +7,6 @@ Everything is computed in float64 on the CPU and handed back on the device of th
 __all__ = ["joint_moments", "mean_and_rows"]
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,9 @@ from torch.autograd.function import once_differentiable
 
 from pymc_botorch.graph.compile import Arrays, ConditionedPosterior
 from pymc_botorch.models.errors import InvalidDataError
+
+type Points = tuple[np.ndarray, np.ndarray | None]
+"""Points without NaN, ``b x q x d``, and which had NaN, ``b x q`` (None: none)."""
 
 VARIANCE_FLOOR = 1e-20
 """Least variance returned: linear_operator takes the root of a 1 x 1 covariance with no jitter, and PyTorch's derivative
@@ -30,14 +31,16 @@ def joint_moments(posterior: ConditionedPosterior, X: Tensor) -> tuple[Tensor, T
     Gradients flow to ``X`` once (no second derivatives). Without a gradient to take, none is prepared.
     """
     *batch, q, d = X.shape
-    flat = X.reshape(math.prod(batch), q, d)
+    flat = X if X.ndim == 3 else X.reshape(math.prod(batch), q, d)
     if flat.shape[0] == 0 or q == 0:
         mean = flat.sum(-1)  # empty, and in the graph of X
         cov = mean.unsqueeze(-1).expand(*mean.shape, q)
     elif torch.is_grad_enabled() and X.requires_grad:
         mean, cov = _Moments.apply(flat, posterior)
     else:
-        mean, cov, _ = _evaluate(flat, posterior)
+        mean, cov, _, _ = _evaluate(flat, posterior)
+    if X.ndim == 3:
+        return mean, cov
     return mean.reshape(*batch, q), cov.reshape(*batch, q, q)
 
 
@@ -58,7 +61,7 @@ def mean_and_rows(posterior: ConditionedPosterior, X: Tensor, k: int) -> tuple[T
 class _Moments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
-        mean, cov, ctx.solves = _evaluate(X, posterior)
+        mean, cov, ctx.points, ctx.solves = _evaluate(X, posterior)
         ctx.posterior = posterior
         ctx.save_for_backward(X)  # so that torch notices when X is changed in place before the backward pass
         ctx.set_materialize_grads(False)
@@ -69,11 +72,11 @@ class _Moments(torch.autograd.Function):
     def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
-        points, spoilt = _without_nan(_to_numpy(X))
+        points, spoilt = ctx.points
         X_bar = ctx.posterior.vjp(points, _bar(mean_bar, b, q), _bar(cov_bar, b, q, q), ctx.solves)
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return torch.from_numpy(X_bar).to(X), None
+        return _to_torch(X_bar, X), None
 
 
 class _Rows(torch.autograd.Function):
@@ -102,16 +105,18 @@ class _Rows(torch.autograd.Function):
         return torch.from_numpy(X_bar).to(X), None, None
 
 
-def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Arrays]:
-    """Return mean ``b x q`` and covariance ``b x q x q`` as tensors, and the solves that the gradient needs."""
+def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Points, Arrays]:
+    """Return mean ``b x q`` and covariance ``b x q x q`` as tensors, and the points and solves that the gradient needs."""
     points, spoilt = _without_nan(_to_numpy(X))
-    with _unknown_categories():
+    try:
         mean, cov, solves = posterior.moments(points)
+    except IndexError as error:
+        raise _unknown_category(error) from error
     if spoilt is not None:
         mean[spoilt], cov[spoilt], cov.mT[spoilt] = np.nan, np.nan, np.nan
     variance = np.einsum("bii->bi", cov)  # a view of the diagonals
     np.maximum(variance, VARIANCE_FLOOR, out=variance)
-    return torch.from_numpy(mean).to(X), torch.from_numpy(cov).to(X), solves
+    return _to_torch(mean, X), _to_torch(cov, X), (points, spoilt), solves
 
 
 def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
@@ -121,37 +126,38 @@ def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[
     if X.numel() == 0:
         mean, rows = np.zeros((b, q)), np.zeros((b, k, q))
     elif k:
-        with _unknown_categories():
+        try:
             mean, rows = posterior.rows(points, k)
+        except IndexError as error:
+            raise _unknown_category(error) from error
     else:
         shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
         mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
-        with _unknown_categories():
+        try:
             mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
             mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
+        except IndexError as error:
+            raise _unknown_category(error) from error
     if spoilt is not None:
         mean[spoilt], rows.mT[spoilt], rows[spoilt[:, q - k :]] = np.nan, np.nan, np.nan
     return torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)
 
 
-def _without_nan(points: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+def _without_nan(points: np.ndarray) -> Points:
     """Return ``points`` with zeros in the rows that have NaN, and which these are, ``b x q`` (None: none).
 
     Most kernels carry NaN through by themselves; one that takes a column as an index cannot.
     """
-    if not np.isnan(points.sum()):
+    total = points.sum()
+    if total == total:  # quicker than to ask for NaN
         return points, None
     spoilt = np.isnan(points).any(-1)
     return np.where(spoilt[..., None], 0.0, points), spoilt
 
 
-@contextmanager
-def _unknown_categories() -> Iterator[None]:
+def _unknown_category(error: IndexError) -> InvalidDataError:
     """Explain the one error that values of inputs can cause: an index that a kernel does not have."""
-    try:
-        yield
-    except IndexError as error:
-        raise InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).") from error
+    return InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).")
 
 
 def _bar(bar: Tensor | None, *shape: int) -> np.ndarray:
@@ -159,4 +165,11 @@ def _bar(bar: Tensor | None, *shape: int) -> np.ndarray:
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().to(device="cpu", dtype=torch.float64).numpy()
+    if tensor.dtype is not torch.float64 or tensor.device.type != "cpu":
+        tensor = tensor.to(device="cpu", dtype=torch.float64)
+    return tensor.detach().numpy()
+
+
+def _to_torch(array: np.ndarray, like: Tensor) -> Tensor:
+    tensor = torch.from_numpy(array)
+    return tensor if like.dtype is torch.float64 and like.device.type == "cpu" else tensor.to(like)

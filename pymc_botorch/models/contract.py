@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pymc_botorch.models.covariance import PosteriorCovariance
 from pymc_botorch.models.errors import UnsupportedModelError
+from pymc_botorch.models.normal import PosteriorNormal
 from pymc_botorch.models.process import AbstractProcess
 from pymc_botorch.models.units import Units
 
@@ -115,7 +116,9 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
         if self.training:
             self.eval()
         like = X if X.is_floating_point() else X.to(torch.float64)
-        inputs = self.transform_inputs(X if X.dtype == torch.float64 else X.to(torch.float64))
+        inputs = X if X.dtype == torch.float64 else X.to(torch.float64)
+        if "input_transform" in self._modules:
+            inputs = self.transform_inputs(inputs)
         correlated = self.observation_process if observation_noise is True else None
         mvn = _normal_at(inputs, correlated or self.process, like)
         if correlated is None and observation_noise is not False:
@@ -239,9 +242,9 @@ def _normal_at(X: Tensor, process: AbstractProcess, like: Tensor) -> Multivariat
     """Return the multivariate normal at ``X`` in the dtype of ``like``, its covariance lazy for many points."""
     if X.shape[-2] <= JOINT_UP_TO or process.batch_shape or X.numel() == 0:
         mean, cov = process.joint(X)
-        return MultivariateNormal(mean.to(like), to_linear_operator(cov.to(like)))
+        return PosteriorNormal(mean.to(like), to_linear_operator(cov.to(like)))
     mean = process.mean(X).to(like)
-    return MultivariateNormal(mean, PosteriorCovariance(X, mean, process))
+    return PosteriorNormal(mean, PosteriorCovariance(X, mean, process))
 
 
 def _add_noise(mvn: MultivariateNormal, noise: Tensor) -> MultivariateNormal:

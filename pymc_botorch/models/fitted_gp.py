@@ -2,10 +2,12 @@
 
 __all__ = ["AbstractFittedGP"]
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
 
+import numpy as np
 import torch
 from gpytorch.constraints import GreaterThan
 from gpytorch.distributions import MultivariateNormal
@@ -23,6 +25,9 @@ from pymc_botorch.models.process import AbstractProcess, CompiledProcess, Condit
 from pymc_botorch.models.state import pack, unchanged_on_error, unpack
 from pymc_botorch.models.units import read_units, undo
 
+FOLLOWING = ("_fitted", "_noise", "_noisy", "_observation_process", "likelihood", "process")
+"""What follows from data and hyperparameters."""
+
 
 class AbstractFittedGP(AbstractPyMCGP):
     """A gp with one value per hyperparameter: data that can be set, a prior, a state, and models given more observations."""
@@ -30,6 +35,20 @@ class AbstractFittedGP(AbstractPyMCGP):
     _fitted: FittedGP
     _noisy: FittedGP | None
     _observation_process: AbstractProcess | None
+    _dtype = torch.float64
+    _train_sd: np.ndarray | None = None
+
+    @abstractmethod
+    def _unfitted(self) -> FittedGP:
+        """Return the gp at the values that its hyperparameters have before a fit, and set ``_noisy``."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Compute what follows from the data when it is first asked for: constructors compile nothing."""
+        if name in FOLLOWING and "_train_X" in self.__dict__ and "process" not in self.__dict__:
+            with botorch_errors():
+                self._condition(self._unfitted(), self._train_X)
+            return getattr(self, name)
+        return super().__getattr__(name)
 
     def _condition(self, fitted: FittedGP, raw_X: Tensor) -> None:
         """Set everything that follows from data and hyperparameters."""
@@ -74,7 +93,7 @@ class AbstractFittedGP(AbstractPyMCGP):
 
         Fantasy models have ``... x (n + q) x d``. Setting them conditions the model anew.
         """
-        return (self._train_X if self.training else self._train_inputs,)
+        return ((self._train_X if self.training else self._train_inputs).to(self._dtype),)
 
     @train_inputs.setter
     def train_inputs(self, inputs: tuple[Tensor, ...]) -> None:
@@ -83,7 +102,7 @@ class AbstractFittedGP(AbstractPyMCGP):
     @property
     def train_targets(self) -> Tensor:
         """Training targets ``n``, in the units of the gp. Setting them conditions the model anew."""
-        return self._train_targets
+        return self._train_targets.to(self._dtype)
 
     @train_targets.setter
     def train_targets(self, targets: Tensor) -> None:
@@ -95,7 +114,7 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     @property
     def _original_train_inputs(self) -> Tensor:
-        return self._train_X
+        return self._train_X.to(self._dtype)
 
     def set_train_data(
         self, inputs: Tensor | tuple[Tensor, ...] | None = None, targets: Tensor | None = None, strict: bool = True
@@ -229,7 +248,9 @@ class AbstractFittedGP(AbstractPyMCGP):
                 self.eval()
                 X = self.transform_inputs(self._train_X)
                 y = raw_Y if transform is None else transform(raw_Y, X=X)[0]
-                fitted = fitted.with_noise_scaled(old_units.scale / self.outcome_units.scale)
+                factor = old_units.scale / self.outcome_units.scale
+                fitted = fitted.with_noise_scaled(factor)
+                self._train_sd = None if self._train_sd is None else factor * self._train_sd
                 fitted = fitted.with_data(X.numpy(), y.squeeze(-1).numpy())
             self._condition(fitted, self._train_X)
 

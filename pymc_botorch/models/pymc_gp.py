@@ -1,38 +1,202 @@
-"""A fitted PyMC gp and a point come in, a BoTorch model goes out: ``PyMCGP``."""
+"""Data and a PyMC gp come in, or a gp fitted in PyMC; a BoTorch model goes out: ``PyMCGP``."""
 
 __all__ = ["PyMCGP"]
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
+from botorch.utils.types import DEFAULT, _DefaultType
 from torch import Tensor
 
-from pymc_botorch.inference.fitted import read_fitted
-from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
-from pymc_botorch.models.fitted_gp import AbstractFittedGP
+from pymc_botorch.config import config
+from pymc_botorch.inference.build import BuiltGP, TrainingData, build, build_default_gp
+from pymc_botorch.inference.fitted import FittedGP, read_fitted
+from pymc_botorch.inference.map import FitResult, fit_map
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.fitted_gp import FOLLOWING, AbstractFittedGP
+from pymc_botorch.models.training_data import UnitsOfPriors, prepare
 from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units
 
 if TYPE_CHECKING:
     import pymc as pm
+    from pytensor.tensor.variable import TensorVariable
+
+LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
 
 
 class PyMCGP(AbstractFittedGP):
     """A PyMC gp with a marginal likelihood and one value per hyperparameter, as a BoTorch model.
 
-    Made by :meth:`from_fitted`. Acquisition functions, ``optimize_acqf`` and samplers take it as they take a
-    ``SingleTaskGP``; its posterior is PyMC's, computed by compiled functions, with exact gradients.
+    Made from data, and fitted by :meth:`fit`; or from a gp fitted in PyMC, by :meth:`from_fitted`. Acquisition functions,
+    ``optimize_acqf`` and samplers take it as they take a ``SingleTaskGP``; its posterior is PyMC's, computed by compiled
+    functions, with exact gradients.
+
+    The model is written as a function ``build_gp(X, y)``, or as a method of this name in a subclass: plain PyMC, run inside a
+    ``pm.Model`` whose coords have ``feature`` and ``obs_id``. ``X`` (``n x d``) and ``y`` (``n``) are symbolic: ``d`` is
+    ``X.type.shape[1]``, and they go into ``marginal_likelihood`` as they are. It returns the gp, or ``(gp, {"gp": total})`` for
+    a component of a sum. With known noise it is ``build_gp(X, y, sigma)``: ``sigma`` (``n``) is the sd of each observation.
+
+    A builder is run, and its functions are compiled, once in a process for its code, what that closes over, the attributes of
+    a subclass and ``d``: later models, with other data, outcomes or known noise, cost their arithmetic only.
+
+    Args:
+        train_X: Inputs, ``n x d``, ``n`` from one up.
+        train_Y: Outcomes, ``n x 1``, in raw units.
+        train_Yvar: Known variances of the noise, ``n x 1``, in squared raw units; None learns the noise.
+        outcome_transform: Applied to the outcomes here, and undone in the posterior. BoTorch's ``DEFAULT`` is
+            ``Standardize(m=1)``, or nothing where ``units`` are natural; None is none.
+        input_transform: Applied to inputs; learns its bounds from the data where it does not know them.
+        build_gp: The model; None takes the method. The default is that of BoTorch 0.18's ``SingleTaskGP`` with its priors.
+
+    Raises:
+        InputDataError: If data are not finite or a variance is negative (at the first fit, also if ``build_gp`` does not fit
+            the data).
+        BotorchTensorDimensionError: If the shapes do not fit together.
+        UnsupportedError: For several outcomes or batches of data.
+
+    Warns:
+        InputDataWarning: If ``units`` are scaled and inputs without a transform are outside the unit cube, or outcomes without
+            one are not standardised.
+
+    Example:
+        >>> import pymc as pm, torch
+        >>> from pymc_botorch import PyMCGP
+        >>> class TrialGP(PyMCGP):
+        ...     def build_gp(self, X, y):
+        ...         reach = pm.LogNormal("reach", mu=-1, sigma=0.7, dims="feature")
+        ...         noise = pm.LogNormal("noise", mu=-2, sigma=1)
+        ...         gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=reach))
+        ...         gp.marginal_likelihood("observed", X, y, sigma=noise)
+        ...         return gp
+        >>> X = torch.rand(12, 2, dtype=torch.double)
+        >>> model = TrialGP(X, X.sum(-1, keepdim=True).sin()).fit()
+        >>> sorted(model.point)
+        ['noise', 'reach']
     """
 
-    def __init__(self, train_X: Tensor | None = None, train_Y: Tensor | None = None, *_: Any, **__: Any) -> None:
-        if isinstance(train_Y, Tensor) and train_Y.ndim > 1 and train_Y.shape[-1] > 1:
+    units: UnitsOfPriors = "scaled"
+    """What the priors of ``build_gp`` are written for: ``"scaled"`` for inputs in the unit cube and a standardised outcome,
+    ``"natural"`` for the units of the data."""
+
+    fit_result: FitResult | None = None
+    """What the last :meth:`fit` did; None before it and for models made by :meth:`from_fitted`."""
+
+    _build_function: Callable[..., Any] | None = None
+    _own_attributes: frozenset[str] | None = None  # None: there is no builder
+    _all_parameters: Mapping[str, Any] | None = None
+
+    def __init__(
+        self,
+        train_X: Tensor,
+        train_Y: Tensor,
+        train_Yvar: Tensor | None = None,
+        outcome_transform: OutcomeTransform | _DefaultType | None = DEFAULT,
+        input_transform: InputTransform | None = None,
+        *,
+        build_gp: Callable[..., Any] | None = None,
+    ) -> None:
+        if not (build_gp is None or callable(build_gp)):
+            raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
+        prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
+        users = frozenset(vars(self))
+        Model.__init__(self)
+        self._set_transforms(prepared.input_transform, prepared.outcome_transform)
+        self._dtype = train_X.dtype if train_X.is_floating_point() else torch.float64
+        self._build_function = build_gp
+        self._train_X, self._train_sd = prepared.raw_X, prepared.data.sigma
+        self._train_inputs, self._train_targets = map(torch.from_numpy, prepared.data[:2])
+        self._own_attributes = frozenset(vars(self)) - users | {*FOLLOWING, "_own_attributes", "_all_parameters", "fit_result"}
+
+    def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
+        """Build the PyMC model; subclasses write their own.
+
+        Args:
+            X: Inputs as the gp sees them, ``n x d``.
+            y: Outcomes as the gp sees them, ``n``.
+            sigma: Known sd of each observation, ``n``, where the model was given ``train_Yvar``.
+
+        Returns:
+            A ``pm.gp.Marginal`` or ``MarginalApprox`` whose ``marginal_likelihood`` was called, or ``(gp, {"gp": total})``.
+        """
+        return build_default_gp(X, y, sigma)
+
+    def fit(
+        self,
+        warm_start: "PyMCGP | Mapping[str, Any] | None" = None,
+        *,
+        num_starts: int = 3,
+        seed: int = 0,
+        maxiter: int = 500,
+    ) -> Self:
+        """Set the hyperparameters to their maximum a posteriori, the density being that on the natural scale (no Jacobian).
+
+        The best of several runs of L-BFGS-B is taken by its value. The same data and seed give the same answer.
+
+        Args:
+            warm_start: A fitted model, or a point of the same PyMC model, to begin with; hyperparameters are on the scale of the
+                outcome as the gp sees it. None is no warm start.
+            num_starts: How many runs: from the warm start, the mode of the prior, and draws from the prior.
+            seed: Of the draws.
+            maxiter: Iterations of each run.
+
+        Returns:
+            The model, in evaluation mode; ``fit_result`` says what was done.
+
+        Raises:
+            InputDataError: If ``build_gp`` does not fit the data, or the warm start not the model.
+            ModelFittingError: If no start has a finite density; the model is left as it was.
+            UnsupportedError: If the model was made by :meth:`from_fitted` or conditioned on more observations.
+
+        Warns:
+            FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
+        """
+        for name, number, least in (("num_starts", num_starts, 1), ("maxiter", maxiter, 1), ("seed", seed, 0)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise InvalidDataError(f"{name} is {number!r}. Pass a whole number from {least} up.")
+        if self._own_attributes is None:
             raise UnsupportedModelError(
-                f"train_Y has {train_Y.shape[-1]} columns, but a model has one outcome. Fit a gp for each and join the models in "
-                "botorch.models.ModelListGP."
+                "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
+                "from_fitted again, or construct the model from data."
             )
-        raise TypeError("PyMCGP has no constructor yet. Use PyMCGP.from_fitted(gp, point, model=...).")
+        if "process" in vars(self):
+            self._check_not_a_fantasy()
+        start = (warm_start._all_parameters or warm_start.point) if isinstance(warm_start, PyMCGP) else warm_start
+        with botorch_errors():
+            built, data = self._build()
+            point, result = fit_map(
+                built,
+                data,
+                warm_start=start,
+                num_starts=num_starts,
+                seed=seed,
+                maxiter=maxiter,
+                tier=config.linker,
+                quiet=self._uses_default_model,
+            )
+            self._condition_at(built, data, point)
+        self._all_parameters, self.fit_result = point, result
+        return self.eval()
+
+    def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
+        """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
+
+        The priors of the PyMC model are part of the objective; the marginal likelihood that is passed only names the model.
+        """
+        if given := sorted(name for name, value in ignored.items() if value):
+            warnings.warn(
+                f"The model is fitted by its own fit(), which does not use {', '.join(given)}. Call model.fit(...) instead.",
+                UserWarning,
+                stacklevel=3,
+            )
+        if self._own_attributes is None:
+            self.added_loss_terms()
+        self.fit()
+        return mll if mll is None else mll.eval()
 
     @classmethod
     def from_fitted(
@@ -94,18 +258,55 @@ class PyMCGP(AbstractFittedGP):
                 gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
             raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
-            units = read_units(outcome_transform)
             self = cls.__new__(cls)
             Model.__init__(self)
-            if input_transform is not None:
-                self.input_transform = fitted_copy(input_transform)
-            if outcome_transform is not None:
-                self.outcome_transform = fitted_copy(outcome_transform)
-                units = units._replace(transform=units.transform and self.outcome_transform)
-            self.outcome_units = units
+            read_units(outcome_transform)  # checks it
+            transforms = (transform and fitted_copy(transform) for transform in (input_transform, outcome_transform))
+            self._set_transforms(*transforms)
             self._noisy = noisy
             self._condition(fitted, raw_X)
         return self.eval()
+
+    def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
+        if input_transform is not None:
+            self.input_transform = input_transform
+        if outcome_transform is not None:
+            self.outcome_transform = outcome_transform
+        self.outcome_units = read_units(outcome_transform)
+
+    @property
+    def _uses_default_model(self) -> bool:
+        return self._build_function is None and type(self).build_gp is PyMCGP.build_gp
+
+    def _build(self) -> tuple[BuiltGP, TrainingData]:
+        """Return what the builder makes, and the present data."""
+        data = TrainingData(self._train_inputs.numpy(), self._train_targets.numpy(), self._train_sd)
+        if self._build_function is not None:
+            return build(self._build_function, data), data
+        if self._uses_default_model:
+            return build(build_default_gp, data), data
+        assert self._own_attributes is not None
+        attributes = {name: value for name, value in vars(self).items() if name not in self._own_attributes}
+        for registered in (self._modules, self._parameters, self._buffers):
+            attributes |= {name: value for name, value in registered.items() if name not in LIBRARY_MODULES}
+        return build(self.build_gp, data, attributes), data
+
+    def _condition_at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, Any]) -> None:
+        fitted, noisy = built.at(data, point)
+        before = vars(self).get("_noisy")
+        self._noisy = noisy
+        try:
+            self._condition(fitted, self._train_X)
+        except Exception:
+            self._noisy = before
+            raise
+
+    def _unfitted(self) -> FittedGP:
+        built, data = self._build()
+        values = built.objective_values(data)
+        point = built.scales.natural(built.scales.support_point(values), values)
+        fitted, self._noisy = built.at(data, point)
+        return fitted
 
     @property
     def point(self) -> dict[str, Any]:

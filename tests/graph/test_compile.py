@@ -81,7 +81,7 @@ def test_fifty_sizes_of_n_b_and_q_compile_one_structure() -> None:
         posterior = model.posterior(X)
         (posterior.mean.sum() + posterior.variance.sum()).backward()
         assert X.grad.isfinite().all()
-    assert structures.cache_info() == (49, 1, 1)
+    assert structures.cache_info()[:3] == (49, 1, 1)
 
 
 def known_values(ls: list[float], sigma: object, p: float = 0.5) -> PyMCGP:
@@ -110,9 +110,9 @@ def test_the_cache_is_bounded_and_keeps_what_was_used_last(monkeypatch: pytest.M
     monkeypatch.setattr(structures, "MAX_STRUCTURES", 2)
     for p in (0.5, 1.0, 0.5, 2.0, 0.5):
         known_values([0.3, 0.5], 0.1, p)
-    assert structures.cache_info() == (2, 3, 2)
+    assert structures.cache_info()[:3] == (2, 3, 2)
     structures.cache_clear()
-    assert structures.cache_info() == (0, 0, 0)
+    assert structures.cache_info()[:3] == (0, 0, 0)
 
 
 def test_linkers_are_checked_and_kept_apart() -> None:

@@ -179,7 +179,6 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         UnsupportedError,
         "join the models in .*ModelListGP",
     ),
-    "the constructor": (lambda: PyMCGP(torch.from_numpy(X), torch.from_numpy(Y)), TypeError, "from_fitted"),
 }
 
 

@@ -1,0 +1,208 @@
+"""A builder and data come in, a gp in its PyMC model goes out, read once: later data reuse what was built."""
+
+__all__ = ["BuiltGP", "TrainingData", "build", "build_default_gp"]
+
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Variable
+from pytensor.graph.traversal import ancestors
+
+from pymc_botorch.config import config
+from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.graph.likelihoods import constant_value
+from pymc_botorch.inference.fingerprint import fingerprint
+from pymc_botorch.inference.fitted import FittedGP, read_fitted_graphs
+from pymc_botorch.inference.objective import ObjectiveGraph, read_objective
+from pymc_botorch.inference.scales import Scales
+
+MAX_BUILT = 64
+
+type Role = str
+"""``X``, ``y``, ``sigma``, ``n`` or ``d``: what of the training data a symbolic datum stands for."""
+
+_built: OrderedDict[Hashable, "BuiltGP"] = OrderedDict()
+_lock = Lock()
+
+
+class TrainingData(NamedTuple):
+    """What a gp is fitted to: ``X`` ``n x d``, ``y`` ``n``, and the known sd of each observation ``n``, or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    sigma: np.ndarray | None = None
+
+    def value(self, role: Role) -> np.ndarray:
+        """Return what a symbolic datum of this role stands for."""
+        if role in ("n", "d"):
+            return np.asarray(self.X.shape[0 if role == "n" else 1])
+        return getattr(self, role)
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltGP:
+    """What a builder made, for data of any length.
+
+    Attributes:
+        template: The gp at the first data that it was built with; its point is empty.
+        noisy: The posterior of new observations where their noise is a covariance function, else None.
+        roles: Of the data of ``template`` and ``noisy``, those that are training data.
+        objective: The log posterior density.
+        fixed: Values of the objective's data, None for training data.
+        objective_roles: Of the objective's data, those that are training data.
+        scales: The way between natural and unconstrained parameters, and points to start from.
+    """
+
+    template: FittedGP
+    noisy: FittedGP | None
+    roles: Mapping[str, Role]
+    objective: ObjectiveGraph
+    fixed: Mapping[str, np.ndarray | None]
+    objective_roles: Mapping[str, Role]
+    scales: Scales
+
+    def at(self, data: TrainingData, point: Mapping[str, np.ndarray]) -> tuple[FittedGP, FittedGP | None]:
+        """Return the gp, and its observations where ``noisy``, with these data and hyperparameters."""
+        return _at(self.template, self.roles, data, point), self.noisy and _at(self.noisy, self.roles, data, point)
+
+    def objective_values(self, data: TrainingData) -> list[np.ndarray]:
+        """Return a value for each of ``objective.data``."""
+        return [
+            np.asarray(data.value(self.objective_roles[name])) if fixed is None else fixed for name, fixed in self.fixed.items()
+        ]
+
+
+def _at(gp: FittedGP, roles: Mapping[str, Role], data: TrainingData, point: Mapping[str, np.ndarray]) -> FittedGP:
+    values = {name: data.value(roles[name]) if name in roles else value for name, value in gp.data.items()}
+    n = len(data.y)
+    for name in gp.graph.per_observation - set(roles):
+        if len(values[name]) != n:
+            raise DataError(
+                f"build_gp gives the gp {len(values[name])} sds of its own for {n} observations. Pass known variances as "
+                "train_Yvar: they come to build_gp as its third argument."
+            )
+    return replace(gp, tier=config.linker, data=values, point={name: point[name] for name in gp.graph.parameters})
+
+
+def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[str, Any] | None = None) -> BuiltGP:
+    """Return what a builder makes, from memory where the same builder was run before.
+
+    Args:
+        builder: ``build_gp(X, y)``, with known noise ``build_gp(X, y, sigma)``; returns a gp or ``(gp, given)``.
+        data: The training data.
+        attributes: Of the object whose method ``builder`` is, the attributes that the user gave it.
+
+    Raises:
+        DataError: If the builder cannot take these data, or what it returns does not fit them.
+        UnsupportedGPError: If the gp is of a class without a Gaussian marginal likelihood.
+    """
+    _check_arguments(builder, data)
+    read = fingerprint(builder, attributes)
+    key = None if read is None else (read, data.X.shape[1], data.sigma is None)
+    with _lock:
+        if key is not None and key in _built:
+            _built.move_to_end(key)
+            return _built[key]
+    built = _build(builder, data)
+    with _lock:
+        if key is not None:
+            _built[key] = built
+            while len(_built) > MAX_BUILT:
+                _built.popitem(last=False)
+    return built
+
+
+def build_default_gp(X: pt.TensorVariable, y: pt.TensorVariable, sigma: pt.TensorVariable | None = None) -> pm.gp.Marginal:
+    """Build the model of BoTorch 0.18's ``SingleTaskGP``, for ``X`` in the unit cube and a standardised ``y``.
+
+    A squared exponential kernel of variance one, with dimension-scaled lengthscale priors; a flat constant mean; a prior on
+    the noise *variance*. BoTorch's lower bounds truncate the priors.
+
+    References:
+        Hvarfner, Hellsten & Nardi (2024), Vanilla Bayesian Optimization Performs Great in High Dimensions,
+        https://arxiv.org/abs/2402.02229
+    """
+    d = X.type.shape[1]
+    prior = pm.LogNormal.dist(mu=np.sqrt(2) + np.log(d) / 2, sigma=np.sqrt(3), shape=d)
+    lengthscale = pm.Truncated("lengthscale", prior, lower=0.025, dims="feature")
+    mean = pm.Flat("mean")
+    if sigma is None:
+        sd = pt.sqrt(pm.Truncated("noise", pm.LogNormal.dist(mu=-4, sigma=1), lower=1e-4))
+    else:
+        sd = pt.maximum(sigma, 1e-3)  # GPyTorch rounds known noise variances up to 1e-6
+    gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(mean), cov_func=pm.gp.cov.ExpQuad(d, ls=lengthscale))
+    gp.marginal_likelihood("observed", X, y, sigma=sd, jitter=0.0)
+    return gp
+
+
+def _check_arguments(builder: Callable, data: TrainingData) -> None:
+    try:
+        inspect.signature(builder).bind(*("X", "y", "sigma")[: 2 if data.sigma is None else 3])
+    except TypeError as error:
+        wanted = (
+            "build_gp(X, y)" if data.sigma is None else "build_gp(X, y, sigma), where sigma is the known sd (train_Yvar's root)"
+        )
+        raise DataError(f"build_gp cannot be called with these data ({error}). Write it as {wanted}.") from error
+
+
+def _build(builder: Callable, data: TrainingData) -> BuiltGP:
+    n, d = data.X.shape
+    coords = {"feature": range(d), "obs_id": range(n)}
+    with pm.Model(model=None, coords=coords) as pm_model:
+        X = pm.Data("train_X", data.X, shape=(None, d), dims=("obs_id", "feature"))
+        y = pm.Data("train_Y", data.y, shape=(None,), dims="obs_id")
+        arguments = {"X": X, "y": y}
+        if data.sigma is not None:
+            arguments["sigma"] = pm.Data("train_sd", data.sigma, shape=(None,), dims="obs_id")
+        returned = builder(*arguments.values())
+    gp, given = returned if isinstance(returned, tuple) else (returned, None)
+    _check_uses(gp, given, arguments)
+    roles = {variable: role for role, variable in arguments.items()}
+    roles |= {pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}
+    graphs = read_fitted_graphs(gp, pm_model, given)
+    own_roles = {"X": "X", "y": "y"}
+    for fitted, sources in graphs:
+        own_roles |= _roles_of(sources, roles)
+        _check_inducing(fitted, gp, X)
+    objective, sources = read_objective(pm_model)
+    objective_roles = _roles_of(sources, roles)
+    if unused := set(arguments) - set(objective_roles.values()):
+        raise DataError(f"build_gp does not use its argument {', '.join(sorted(unused))}. Put it into the gp's likelihood.")
+    fixed = {name: None if name in objective_roles else constant_value(leaf) for name, leaf in sources.items()}
+    function, *observation = (fitted for fitted, _ in graphs)
+    noisy = observation[0] if observation else None
+    return BuiltGP(function, noisy, own_roles, objective, fixed, objective_roles, Scales(pm_model, objective, sources))
+
+
+def _roles_of(sources: Mapping[str, Variable], roles: Mapping[Variable, Role]) -> dict[str, Role]:
+    return {name: roles[leaf] for name, leaf in sources.items() if leaf in roles}
+
+
+def _check_uses(gp: Any, given: Any, arguments: Mapping[str, Variable]) -> None:
+    """Refuse a gp whose data are not the arguments themselves: refits and predictions could not follow them."""
+    total = given.get("gp", gp) if isinstance(given, Mapping) else gp
+    if not isinstance(total, pm.gp.gp.Base):
+        raise DataError(f"build_gp returned a {type(total).__name__}. Return the gp, or (gp, {{'gp': total}}) for a component.")
+    if isinstance(total, pm.gp.MarginalKron):
+        raise UnsupportedGPError("pm.gp.MarginalKron takes a grid, which cannot grow. Use PyMCGP.from_fitted, or pm.gp.Marginal.")
+    for name in ("X", "y"):
+        used = getattr(total, name, None)
+        if isinstance(used, Variable) and used is not arguments[name]:
+            advice = "input_transform=..." if name == "X" else "outcome_transform=..."
+            raise DataError(
+                f"The {name} of the gp's likelihood is not the {name} that build_gp was given, but made from it or from "
+                f"elsewhere. Pass {name} itself to marginal_likelihood, and transform it by {advice}."
+            )
+
+
+def _check_inducing(fitted: FittedGP, gp: Any, X: SharedVariable) -> None:
+    if "Xu" in fitted.data and isinstance(gp.Xu, Variable) and X in set(ancestors([gp.Xu])):
+        raise DataError("The inducing inputs are taken from X, which changes with the data. Pass fixed inducing inputs.")

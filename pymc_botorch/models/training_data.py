@@ -1,0 +1,139 @@
+"""Raw training tensors and transforms come in, what a gp is fitted to goes out, checked as BoTorch checks it."""
+
+__all__ = ["PreparedData", "prepare"]
+
+import warnings
+from typing import Literal, NamedTuple
+
+import torch
+from botorch.exceptions.warnings import InputDataWarning
+from botorch.models.gpytorch import GPyTorchModel
+from botorch.models.transforms.input import InputTransform
+from botorch.models.transforms.outcome import OutcomeTransform, Standardize
+from botorch.models.utils import check_standardization
+from botorch.utils.types import DEFAULT, _DefaultType
+from torch import Tensor
+
+from pymc_botorch.inference.build import TrainingData
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+
+type UnitsOfPriors = Literal["scaled", "natural"]
+
+
+class PreparedData(NamedTuple):
+    """What a gp is fitted to, and where it came from.
+
+    Attributes:
+        data: As the gp sees them: NumPy, float64.
+        raw_X: Inputs before their transform, ``n x d``, float64.
+        input_transform: Fitted to the data; None where there is none.
+        outcome_transform: Fitted to the data; None where there is none.
+    """
+
+    data: TrainingData
+    raw_X: Tensor
+    input_transform: InputTransform | None
+    outcome_transform: OutcomeTransform | None
+
+
+def prepare(
+    train_X: Tensor,
+    train_Y: Tensor,
+    train_Yvar: Tensor | None,
+    outcome_transform: OutcomeTransform | _DefaultType | None,
+    input_transform: InputTransform | None,
+    units: UnitsOfPriors,
+) -> PreparedData:
+    """Apply the transforms, in training mode, and check what comes out.
+
+    Args:
+        train_X: Inputs, ``n x d``.
+        train_Y: Outcomes, ``n x 1``.
+        train_Yvar: Variances of their noise, ``n x 1``; None where they are to be learned.
+        outcome_transform: BoTorch's ``DEFAULT`` is ``Standardize(m=1)`` for scaled units, none for natural ones.
+        input_transform: None is none.
+        units: What the priors are written for.
+
+    Raises:
+        BotorchTensorDimensionError: If the tensors do not fit together.
+        InputDataError: If they are not finite, or a variance is negative.
+        UnsupportedError: For several outcomes, or batches of data sets.
+    """
+    _check_tensors(train_X, train_Y, train_Yvar)
+    if units not in ("scaled", "natural"):
+        raise InvalidDataError(f"The class says units = {units!r}. Say 'scaled' or 'natural'.")
+    if outcome_transform == DEFAULT:
+        outcome_transform = Standardize(m=1) if units == "scaled" else None
+    for name, given, expected in (
+        ("input_transform", input_transform, InputTransform),
+        ("outcome_transform", outcome_transform, OutcomeTransform),
+    ):
+        if not isinstance(given, expected | None):
+            raise InvalidDataError(f"{name} is a {type(given).__name__}. Pass a BoTorch {expected.__name__}.")
+    raw_X, Y = train_X.detach().to("cpu", torch.float64), train_Y.detach().to("cpu", torch.float64)
+    Yvar = None if train_Yvar is None else train_Yvar.detach().to("cpu", torch.float64)
+    with torch.no_grad():
+        X = raw_X
+        if input_transform is not None:
+            X = input_transform.to(raw_X).train()(raw_X)
+        if outcome_transform is not None:
+            Y, Yvar = outcome_transform.to(raw_X).train()(Y, Yvar, X=X)
+    if X.shape[0] != Y.shape[0]:
+        raise UnsupportedModelError(
+            f"The input_transform makes {X.shape[0]} points of {Y.shape[0]}. Apply it to new inputs only, with "
+            "transform_on_train=False."
+        )
+    for name, tensor in (("inputs", X), ("outcomes", Y), ("variances", Yvar)):
+        if tensor is not None and not tensor.isfinite().all():
+            raise InvalidDataError(f"The {name} are not finite after their transform. Choose one that suits the data.")
+    if units == "scaled":
+        _check_scale(X, Y, scaled_inputs=input_transform is not None, scaled_outcomes=outcome_transform is not None)
+    sd = None if Yvar is None else Yvar.sqrt().squeeze(-1).numpy().copy()
+    data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)
+    return PreparedData(data, raw_X.clone(), input_transform, outcome_transform)
+
+
+def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
+    for name, tensor in (("train_X", X), ("train_Y", Y), ("train_Yvar", Yvar)):
+        if not isinstance(tensor, Tensor) and not (tensor is None and name == "train_Yvar"):
+            raise InvalidDataError(f"{name} is a {type(tensor).__name__}. Pass a torch.Tensor.")
+    if Y.ndim > 1 and Y.shape[-1] > 1:
+        raise UnsupportedModelError(
+            f"train_Y has {Y.shape[-1]} columns, but a model has one outcome. Fit a gp for each and join the models in "
+            "botorch.models.ModelListGP."
+        )
+    if X.ndim > 2:
+        raise UnsupportedModelError(f"train_X has shape {tuple(X.shape)}. Pass one data set, n x d, to each model.")
+    GPyTorchModel._validate_tensor_args(X=X, Y=Y, Yvar=Yvar)
+    if len({len(tensor) for tensor in (X, Y, Yvar) if tensor is not None}) > 1:
+        raise InvalidDataError(
+            f"train_X has {len(X)} rows, train_Y {len(Y)}" + ("" if Yvar is None else f", train_Yvar {len(Yvar)}") + ". Pass as "
+            "many of each."
+        )
+    if 0 in X.shape:
+        raise InvalidDataError(f"train_X has shape {tuple(X.shape)}. Pass at least one observation and one input.")
+    for name, tensor in (("train_X", X), ("train_Y", Y), ("train_Yvar", Yvar)):
+        if tensor is None:
+            continue
+        bad = ~tensor.isfinite()
+        if bad.any():
+            rows = bad.any(-1).nonzero().flatten().tolist()
+            raise InvalidDataError(f"{name} is not finite in rows {rows[:10]}. Leave these observations out.")
+    if Yvar is not None and (Yvar < 0).any():
+        raise InvalidDataError("train_Yvar has negative entries. Pass variances, which are squares of sds.")
+
+
+def _check_scale(X: Tensor, Y: Tensor, *, scaled_inputs: bool, scaled_outcomes: bool) -> None:
+    """Warn where priors for the unit cube and a standardised outcome meet others."""
+    outside = ((X < -1e-6) | (X > 1 + 1e-6)).any(0).nonzero().flatten().tolist()
+    if outside and not scaled_inputs:
+        bounds = torch.stack([X.amin(0), X.amax(0)]).tolist()
+        warnings.warn(
+            f"Columns {outside} of train_X are outside [0, 1], for which the priors are written. Pass "
+            f"input_transform=Normalize(d={X.shape[-1]}, bounds=torch.tensor(...)) with the bounds of your search space (the "
+            f'data lie within {bounds}), or say units = "natural" in a subclass whose priors are in the units of the data.',
+            InputDataWarning,
+            stacklevel=5,
+        )
+    if not scaled_outcomes:
+        check_standardization(Y)

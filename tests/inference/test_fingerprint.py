@@ -1,0 +1,105 @@
+"""Equal fingerprints only for builders that build the same."""
+
+import functools
+import random
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+import pymc as pm
+import pytest
+
+from pymc_botorch.inference.fingerprint import fingerprint
+
+SCALE = 0.5
+
+
+def with_closure(value: object) -> Callable:
+    def build_gp(X, y):  # type: ignore[no-untyped-def]
+        return pm.Normal("a", value, SCALE)
+
+    return build_gp
+
+
+class Knobs:
+    def __init__(self, level: float) -> None:
+        self.level = level
+
+    def helper(self) -> float:
+        return self.level
+
+    def build_gp(self, X: object, y: object) -> object:
+        return pm.Normal("a", self.helper(), 1)
+
+
+VALUES = [1, 1.0, True, 0.0, -0.0, "1", b"1", None, (1, 2), [1, 2], {1, 2}, {"a": 1}, {"a": 1.0}, np.ones(2), np.ones(2, int)]
+VALUES += [np.ones((2, 1)), np.float64(1.0), Knobs(1.0), Knobs(2.0), Knobs(1.0).helper, functools.partial(min, 1), np.sin]
+
+
+def test_builders_with_equal_closures_are_equal_and_all_others_differ() -> None:
+    prints = [fingerprint(with_closure(value)) for value in VALUES]
+    again = [fingerprint(with_closure(value)) for value in VALUES]
+    assert prints == again
+    assert None not in prints
+    assert len(set(prints)) == len(VALUES)
+
+
+def test_a_changed_value_is_never_taken_for_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.ones(3)
+    knobs = Knobs(1.0)
+    builders = [with_closure(array), with_closure(knobs), with_closure({"deep": [array]}), knobs.build_gp]
+    before = [fingerprint(builder) for builder in builders]
+    array[1] = 2.0
+    knobs.level = 3.0
+    after = [fingerprint(builder) for builder in builders]
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    first = fingerprint(with_closure(1))
+    monkeypatch.setitem(globals(), "SCALE", 0.7)
+    assert fingerprint(with_closure(1)) != first
+
+
+def test_globals_of_a_users_module_and_helpers_are_read() -> None:
+    settings = ModuleType("settings")
+    settings.reach = 1.0  # type: ignore[attr-defined]
+    scope: dict[str, object] = {"settings": settings, "__name__": "__main__"}
+    exec("def helper(X):\n    return settings.reach\ndef build_gp(X, y):\n    return helper(X)", scope)
+    build_gp = scope["build_gp"]
+    before = fingerprint(build_gp)
+    assert before == fingerprint(build_gp)
+    settings.reach = 2.0  # type: ignore[attr-defined]
+    assert fingerprint(build_gp) != before
+    settings.reach = 1.0  # type: ignore[attr-defined]
+    assert fingerprint(build_gp) == before
+    exec("def helper(X):\n    return -settings.reach", scope)
+    assert fingerprint(build_gp) != before
+
+
+def test_defaults_cycles_and_attributes_of_a_class_count() -> None:
+    def with_default(X, y, level=1.0):  # type: ignore[no-untyped-def]
+        return level
+
+    before = fingerprint(with_default)
+    with_default.__defaults__ = (2.0,)
+    assert fingerprint(with_default) != before
+
+    loop: list[object] = [1]
+    loop.append(loop)
+    assert fingerprint(with_closure(loop)) == fingerprint(with_closure(loop))
+
+    class Louder(Knobs):
+        factor = 2.0
+
+    instance = Louder(1.0)
+    before = fingerprint(instance.build_gp, {"level": 1.0})
+    assert before == fingerprint(Louder(5.0).build_gp, {"level": 1.0})
+    assert before != fingerprint(instance.build_gp, {"level": 1.5})
+    Louder.factor = 3.0
+    assert before != fingerprint(instance.build_gp, {"level": 1.0})
+
+
+@pytest.mark.parametrize("value", [random.Random(1), np.random.default_rng(1), open, iter([1])], ids=lambda v: type(v).__name__)
+def test_what_cannot_be_read_by_value_has_no_fingerprint(value: object) -> None:
+    if value is open:  # a function of the standard library is what it is
+        assert fingerprint(with_closure(value)) is not None
+    else:
+        assert fingerprint(with_closure(value)) is None

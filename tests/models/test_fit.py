@@ -1,0 +1,497 @@
+"""Models made from data and fitted: the maximum a posteriori, what is compiled for it, and what is refused."""
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+import pytest
+import torch
+from botorch.acquisition import LogExpectedImprovement
+from botorch.exceptions.errors import BotorchTensorDimensionError, InputDataError, ModelFittingError, UnsupportedError
+from botorch.exceptions.warnings import InputDataWarning
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import ModelListGP, SingleTaskGP
+from botorch.models.transforms import Log, Normalize, Standardize
+from botorch.optim import optimize_acqf
+from botorch.utils.datasets import SupervisedDataset
+from gpytorch.mlls import ExactMarginalLogLikelihood, SumMarginalLogLikelihood
+from linear_operator.utils.warnings import NumericalWarning
+from torch import Tensor
+
+from pymc_botorch import FitWarning, PyMCGP, cache_clear, cache_info
+from pymc_botorch.inference import build as build_module
+from pymc_botorch.inference.build import TrainingData, build, build_default_gp
+from pymc_botorch.inference.objective import compile_objective
+from pymc_botorch.inference.scales import Scales
+
+SAME_DENSITY = 1e-5  # of log posteriors at two optima, by optimisers that stop where they please
+SAME_POINT = 2e-3
+
+
+def raw_data(n: int = 15, d: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.rand(n, d, dtype=torch.double, generator=generator)
+    noise = 0.1 * torch.randn(n, 1, dtype=torch.double, generator=generator)
+    return X, 3 + 2 * (5 * X[:, :1]).sin() + X[:, 1:].square().sum(-1, keepdim=True) + noise
+
+
+def matern(X: Any, y: Any) -> pm.gp.Marginal:
+    ell = pm.LogNormal("ell", -0.5, 0.7, dims="feature")
+    eta = pm.HalfNormal("eta", 2)
+    mu = pm.Normal("mu", 0, 2)
+    sigma = pm.LogNormal("sigma", -2, 1)
+    cov = eta**2 * pm.gp.cov.Matern52(X.type.shape[1], ls=ell)
+    gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(mu), cov_func=cov)
+    gp.marginal_likelihood("y", X, y, sigma=sigma)
+    return gp
+
+
+def with_known_noise(X: Any, y: Any, sigma: Any) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=pm.LogNormal("ell", -0.5, 0.7)))
+    gp.marginal_likelihood("y", X, y, sigma=sigma)
+    return gp
+
+
+def sparse(X: Any, y: Any) -> pm.gp.MarginalApprox:
+    d = X.type.shape[1]
+    gp = pm.gp.MarginalApprox(cov_func=pm.gp.cov.Matern52(d, ls=pm.LogNormal("ell", -0.5, 0.7)), approx="VFE")
+    gp.marginal_likelihood("y", X, np.random.default_rng(1).uniform(size=(5, d)), y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+def component(X: Any, y: Any) -> tuple[pm.gp.Marginal, dict[str, Any]]:
+    part = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=pm.LogNormal("ell", -0.5, 0.7)))
+    total = part + pm.gp.Marginal(cov_func=pm.gp.cov.Linear(X.type.shape[1], c=0.5))
+    total.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return part, {"gp": total}
+
+
+def with_potential(X: Any, y: Any) -> pm.gp.Marginal:
+    gp = matern(X, y)
+    level = pm.modelcontext(None)["mu"]
+    pm.Potential("expert", -((level - 0.3) ** 2) / 0.02)
+    pm.Normal("gauge", level, 0.5, observed=0.4)
+    return gp
+
+
+class Trial(PyMCGP):
+    """Options of its own, as Ax passes them, and a builder in another method."""
+
+    def __init__(self, *args: Any, order: float = 1.5, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.order = order
+
+    def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+        kernel = {0.5: pm.gp.cov.Exponential, 1.5: pm.gp.cov.Matern32}[self.order]
+        gp = pm.gp.Marginal(cov_func=kernel(X.type.shape[1], ls=pm.LogNormal("ell", -0.5, 0.7, dims="feature")))
+        gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+        return gp
+
+
+BUILDERS: dict[str, Callable] = {
+    "Matern": matern,
+    "a sparse approximation": sparse,
+    "a component": component,
+    "other terms": with_potential,
+}
+
+
+def model_of(builder: Callable, data: TrainingData) -> pm.Model:
+    """The PyMC model that a builder makes of plain arrays."""
+    with pm.Model(coords={"feature": range(data.X.shape[1]), "obs_id": range(len(data.y))}) as pm_model:
+        arrays = [pm.Data("X_data", data.X, shape=(None, data.X.shape[1])), pm.Data("y_data", data.y)]
+        if data.sigma is not None:
+            arrays.append(pm.Data("sd_data", data.sigma))
+        builder(*arrays)
+    return pm_model
+
+
+def training_data(n: int = 15, seed: int = 0) -> TrainingData:
+    X, Y = raw_data(n, seed=seed)
+    Y = Y - 3
+    return TrainingData(X.numpy(), Y.squeeze(-1).numpy())
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("n", [1, 9])
+def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, rng: np.random.Generator) -> None:
+    built = build(BUILDERS[name], training_data())
+    data = training_data(n, seed=3)
+    pm_model = model_of(BUILDERS[name], data)
+    compiled = compile_objective(built.objective, "python")
+    for _ in range(3):
+        point = {
+            symbol.name: rng.normal(size=np.shape(start))
+            for symbol, start in zip(
+                built.objective.parameters.values(), built.scales.support_point(built.objective_values(data)), strict=True
+            )
+        }
+        log_density, *gradient = compiled.function(*point.values(), *built.objective_values(data))
+        assert log_density == pytest.approx(pm_model.compile_logp(jacobian=False)(point), rel=1e-10)
+        expected = pm_model.compile_dlogp(jacobian=False)(point)
+        np.testing.assert_allclose(np.concatenate([np.ravel(g) for g in gradient]), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [2, 20])
+@pytest.mark.parametrize("known", [False, True])
+def test_the_default_model_has_the_optimum_of_single_task_gp(n: int, known: bool) -> None:
+    X, Y = raw_data(n)
+    variances = torch.linspace(0.01, 0.05, n, dtype=torch.double).unsqueeze(-1) if known else None
+    theirs = SingleTaskGP(X, Y, variances)
+    mll = fit_gpytorch_mll(ExactMarginalLogLikelihood(theirs.likelihood, theirs))
+    ours = PyMCGP(X, Y, variances).fit()
+
+    def density() -> float:
+        theirs.train()
+        value = n * mll(theirs(X), theirs.train_targets).item()
+        theirs.eval()
+        return value
+
+    new = raw_data(7, seed=9)[0]
+    best, posterior = density(), theirs.posterior(new)
+    torch.testing.assert_close(ours.posterior(new).mean, posterior.mean, rtol=0, atol=SAME_POINT)
+    torch.testing.assert_close(ours.posterior(new).variance, posterior.variance, rtol=SAME_POINT, atol=1e-4)
+    point = ours.point
+    theirs.covar_module.lengthscale = torch.from_numpy(point["lengthscale"])
+    theirs.mean_module.constant = float(point["mean"])
+    if not known:
+        theirs.likelihood.noise = float(point["noise"])
+    assert density() == pytest.approx(best, abs=SAME_DENSITY)
+    torch.testing.assert_close(theirs.posterior(new).variance, ours.posterior(new).variance, rtol=1e-6, atol=1e-9)
+
+
+def test_the_fit_is_that_of_find_map_and_its_posterior_that_of_from_fitted() -> None:
+    X, Y = raw_data()
+    model = PyMCGP(X, Y, build_gp=matern).fit()
+    arrays = TrainingData(X.numpy(), ((Y - Y.mean()) / Y.std()).squeeze(-1).numpy())
+    with model_of(matern, arrays):
+        expected = pm.find_MAP(progressbar=False, jitter=False, return_inferencedata=True)["posterior"]
+    pm_point = {name: model._all_parameters[name] for name in ("ell", "eta", "mu", "sigma")}
+    for name, value in pm_point.items():
+        np.testing.assert_allclose(value, expected[name].to_numpy()[0, 0], rtol=SAME_POINT)
+    with pm.Model():
+        ell, mu = pm.LogNormal("ell", shape=2), pm.Normal("mu")
+        eta, sigma = pm.LogNormal("eta"), pm.LogNormal("sigma")
+        gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(mu), cov_func=eta**2 * pm.gp.cov.Matern52(2, ls=ell))
+        gp.marginal_likelihood("y", arrays.X, arrays.y, sigma=sigma)
+        same = PyMCGP.from_fitted(gp, pm_point)
+    new = raw_data(5, seed=4)[0]
+    posterior = same.posterior(new)
+    torch.testing.assert_close(model.posterior(new).mean, Y.mean() + Y.std() * posterior.mean, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(model.posterior(new).variance, Y.var() * posterior.variance, rtol=1e-6, atol=1e-10)
+
+
+def test_thirty_growing_rounds_three_outcomes_and_leave_one_out_compile_each_structure_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache_clear()
+    built = []
+    monkeypatch.setattr(build_module, "_build", lambda *a, run=build_module._build: built.append(run(*a)) or built[-1])
+    X, Y = raw_data(40)
+    outcomes = [Y, Y.exp(), -Y.square()]
+
+    def unseen(X: Any, y: Any) -> pm.gp.Marginal:
+        return matern(X, y)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # small data have several optima
+        for n in range(5, 35):
+            for outcome in outcomes:
+                model = PyMCGP(X[:n], outcome[:n], build_gp=unseen).fit(num_starts=1)
+                model.posterior(X[-2:])
+        for left_out in range(10):
+            keep = torch.arange(10) != left_out
+            PyMCGP(X[:10][keep], Y[:10][keep], build_gp=unseen).fit(num_starts=1).posterior(X[:2])
+    fantasies = model.condition_on_observations(X[-2:], Y[-2:])
+    assert fantasies.posterior(X[:1]).mean.isfinite().all()
+    assert len(built) == 1
+    assert cache_info().compilations == 2  # the posterior and the objective
+
+
+def test_a_changed_closure_attribute_or_class_is_never_served_stale() -> None:
+    X, Y = raw_data()
+    level = {"mean": 0.0}
+
+    def build_gp(X: Any, y: Any) -> pm.gp.Marginal:
+        gp = pm.gp.Marginal(
+            mean_func=pm.gp.mean.Constant(level["mean"]), cov_func=pm.gp.cov.Matern52(2, ls=pm.LogNormal("ell", -1, 0.1))
+        )
+        gp.marginal_likelihood("y", X, y, sigma=0.1)
+        return gp
+
+    far = torch.full((1, 2), 50.0, dtype=torch.double)
+    for level["mean"] in (0.0, 5.0):
+        mean = PyMCGP(X, Y, outcome_transform=Standardize(1), build_gp=build_gp).fit().posterior(far).mean
+        torch.testing.assert_close(mean, (Y.mean() + level["mean"] * Y.std()).reshape(1, 1))
+    smooth, rough = Trial(X, Y).fit(), Trial(X, Y, order=0.5).fit()
+    assert smooth.fit_result.log_posterior != rough.fit_result.log_posterior
+    rough.order = 1.5
+    assert rough.fit().fit_result.values == smooth.fit_result.values
+
+
+def test_fitting_through_botorch_is_fit_and_says_what_it_cannot_use() -> None:
+    X, Y = raw_data()
+    expected = PyMCGP(X, Y).fit().point
+    model = PyMCGP(X, Y)
+    mll = ExactMarginalLogLikelihood(model.likelihood, model)
+    assert fit_gpytorch_mll(mll) is mll
+    assert not model.training
+    np.testing.assert_array_equal(model.point["lengthscale"], expected["lengthscale"])
+    both = ModelListGP(PyMCGP(X, Y), SingleTaskGP(X, -Y))
+    fit_gpytorch_mll(SumMarginalLogLikelihood(both.likelihood, both))
+    np.testing.assert_array_equal(both.models[0].point["lengthscale"], expected["lengthscale"])
+    with pytest.warns(UserWarning, match="does not use optimizer_kwargs"):
+        fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": 1}})
+
+
+def test_a_model_is_made_from_a_data_set_as_ax_makes_it() -> None:
+    X, Y = raw_data()
+    data = SupervisedDataset(X, Y, Yvar=torch.full_like(Y, 0.01), feature_names=["a", "b"], outcome_names=["y"])
+    model = PyMCGP(**PyMCGP.construct_inputs(data)).fit()
+    assert isinstance(model.likelihood.noise, Tensor)
+    torch.testing.assert_close(model.likelihood.noise, torch.full((15,), 0.01, dtype=torch.double) / Y.var())
+
+
+def test_an_unfitted_model_predicts_at_its_initial_point_and_takes_a_state() -> None:
+    X, Y = raw_data()
+    fitted, empty = PyMCGP(X, Y).fit(), PyMCGP(X, Y)
+    assert empty.posterior(X[:2]).variance.isfinite().all()
+    empty.load_state_dict(fitted.state_dict())
+    torch.testing.assert_close(empty.posterior(X).mean, fitted.posterior(X).mean)
+    torch.testing.assert_close(copy.deepcopy(PyMCGP(X, Y)).fit().posterior(X).mean, fitted.posterior(X).mean)
+
+
+def test_the_constructor_compiles_nothing_and_keeps_the_data() -> None:
+    cache_clear()
+    X, Y = raw_data()
+    model = PyMCGP(40 * X - 5, Y.exp(), outcome_transform=Log(), input_transform=Normalize(2), build_gp=matern)
+    assert cache_info().compilations == 0
+    torch.testing.assert_close(model.train_inputs[0], 40 * X - 5)
+    model.fit()
+    torch.testing.assert_close(model.train_inputs[0].amax(0), torch.ones(2, dtype=torch.double))
+    torch.testing.assert_close(model.train_targets, Y.squeeze(-1))
+    assert model.posterior(40 * X - 5).mean.min() > 0
+
+
+def test_single_precision_comes_back_as_it_came() -> None:
+    X, Y = raw_data()
+    with pytest.warns(InputDataWarning, match="float32"):
+        model = PyMCGP(X.float(), Y.float()).fit()
+    assert model.train_inputs[0].dtype == model.train_targets.dtype == torch.float32
+    assert model.posterior(X.float()).mean.dtype == torch.float32
+
+
+def test_a_warm_start_is_one_of_the_starts_and_the_same_seed_gives_the_same_fit() -> None:
+    X, Y = raw_data()
+    first = PyMCGP(X, Y, build_gp=matern).fit()
+    for start in (first, first.point):
+        warm = PyMCGP(X, Y, build_gp=matern).fit(warm_start=start, num_starts=1)
+        assert warm.fit_result.starts == ("warm start",)
+        assert warm.fit_result.evaluations < first.fit_result.evaluations / 3
+        assert warm.fit_result.log_posterior == pytest.approx(first.fit_result.log_posterior, abs=SAME_DENSITY)
+    again = PyMCGP(X, Y, build_gp=matern).fit()
+    assert again.fit_result.values == first.fit_result.values
+    assert PyMCGP(X, Y, build_gp=matern).fit(seed=1).fit_result.values[1:] != first.fit_result.values[1:]
+    assert first.fit_result.starts == ("prior mode", "prior draw", "prior draw")
+    with pytest.raises(InputDataError, match="this model cannot have"):
+        PyMCGP(X, Y, build_gp=matern).fit(warm_start={**first.point, "ell": np.ones(3)})
+    with pytest.raises(InputDataError, match="no value for ell"):
+        PyMCGP(X, Y, build_gp=matern).fit(warm_start={"eta": 1.0})
+
+
+@pytest.mark.parametrize("kind", ["one", "constant", "duplicates", "noise-free", "two clusters"])
+def test_difficult_data_are_fitted(kind: str) -> None:
+    X, Y = raw_data(12)
+    if kind == "one":
+        X, Y = X[:1], Y[:1]
+    elif kind == "constant":
+        Y = torch.full_like(Y, 3.0)
+    elif kind == "duplicates":
+        X = X[:3].repeat(4, 1)
+    elif kind == "noise-free":
+        Y = X.sum(-1, keepdim=True)
+    else:
+        X = torch.cat([X[:6] / 1e6, 1 - X[6:] / 1e6])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        warnings.simplefilter("ignore", NumericalWarning)  # a prior that allows it puts the variance of constant data at zero
+        for builder in (None, matern):
+            model = PyMCGP(X, Y, build_gp=builder).fit()
+            assert model.posterior(X).mean.isfinite().all()
+            assert (model.posterior(X).variance > 0).all()
+            assert np.isfinite(model.fit_result.log_posterior)
+
+
+def test_the_whole_round_works_in_natural_units() -> None:
+    class Natural(PyMCGP):
+        units = "natural"
+
+        def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+            ell = pm.LogNormal("ell", np.log(20), 0.5, dims="feature")
+            gp = pm.gp.Marginal(
+                mean_func=pm.gp.mean.Constant(pm.Normal("mean", 3, 2)), cov_func=4 * pm.gp.cov.Matern52(2, ls=ell)
+            )
+            gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 0.5))
+            return gp
+
+    X, Y = raw_data()
+    model = Natural(40 * X, Y).fit()
+    assert not hasattr(model, "outcome_transform")
+    bounds = torch.tensor([[0.0, 0.0], [40.0, 40.0]], dtype=torch.double)
+    best, _ = optimize_acqf(LogExpectedImprovement(model, Y.max()), bounds, q=1, num_restarts=2, raw_samples=16)
+    assert model.posterior(best).mean.item() > Y.median()
+
+
+def test_inputs_outside_the_unit_cube_are_named_with_the_remedy() -> None:
+    X, Y = raw_data()
+    with pytest.warns(InputDataWarning, match=r"Columns \[1\] of train_X .*Normalize\(d=2.* \"natural\""):
+        PyMCGP(X * torch.tensor([1.0, 40.0]), Y)
+    with pytest.warns(InputDataWarning, match="not standardized"):
+        PyMCGP(X, 100 * Y, outcome_transform=None)
+
+
+def flat_prior(X: Any, y: Any) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=pm.LogNormal("ell", -0.5, 0.7)))
+    pm.Flat("idle")
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+def zero_noise(X: Any, y: Any) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.ExpQuad(2, ls=pm.LogNormal("ell", -0.5, 0.3)))
+    gp.marginal_likelihood("y", X, y, sigma=pm.HalfNormal("sigma", 1))
+    return gp
+
+
+def two_modes(X: Any, y: Any) -> pm.gp.Marginal:
+    side = pm.Flat("side")
+    pm.Potential("either", pm.math.logaddexp(-((side - 3) ** 2), -((side + 3) ** 2)))
+    return matern(X, y)
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        (flat_prior, "Neither data nor prior determine idle"),
+        (zero_noise, r"sigma is at a bound .* vanishes there"),
+        (two_modes, "two different optima .* side = "),
+    ],
+)
+def test_a_fit_that_should_not_be_trusted_warns_once(builder: Callable, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, _ = raw_data()
+    if builder is two_modes:
+        start = Scales.draws
+        monkeypatch.setattr(
+            Scales,
+            "draws",
+            lambda self, k, *a: [
+                [np.asarray(sign * 3.0) if name == "side" else part for name, part in zip(self.names, draw, strict=True)]
+                for sign, draw in zip((-1, 1), start(self, k, *a), strict=True)
+            ],
+        )
+    with pytest.warns(FitWarning, match=message) as caught:
+        model = PyMCGP(X, X.sum(-1, keepdim=True), build_gp=builder).fit()
+    assert len(caught) == 1
+    assert model.fit_result.warning == str(caught[0].message)
+
+
+def scaled_inside(X: Any, y: Any) -> pm.gp.Marginal:
+    return matern(X * 2, y)
+
+
+def other_data(X: Any, y: Any) -> pm.gp.Marginal:
+    return matern(X, pt.log(pt.abs(y) + 1))
+
+
+def not_a_gp(X: Any, y: Any) -> object:
+    matern(X, y)
+    return "gp"
+
+
+def discrete(X: Any, y: Any) -> pm.gp.Marginal:
+    pm.Poisson("k", 3)
+    return matern(X, y)
+
+
+def ignores_sigma(X: Any, y: Any, sigma: Any) -> pm.gp.Marginal:
+    return matern(X, y)
+
+
+def latent(X: Any, y: Any) -> pm.gp.Latent:
+    gp = pm.gp.Latent(cov_func=pm.gp.cov.Matern52(2, ls=pm.LogNormal("ell")))
+    pm.Normal("y", gp.prior("f", X), 1, observed=y)
+    return gp
+
+
+def impossible(X: Any, y: Any) -> pm.gp.Marginal:
+    pm.Potential("never", pt.log(pt.constant(-1.0)))
+    return matern(X, y)
+
+
+BAD_BUILDERS = {
+    "scaled inside": (scaled_inside, False, InputDataError, "X of the gp's likelihood is not the X"),
+    "other data": (other_data, False, InputDataError, "outcome_transform"),
+    "not a gp": (not_a_gp, False, InputDataError, "build_gp returned a str"),
+    "discrete": (discrete, False, InputDataError, "k are discrete"),
+    "no sigma": (matern, True, InputDataError, r"build_gp\(X, y, sigma\)"),
+    "three arguments": (with_known_noise, False, InputDataError, r"Write it as build_gp\(X, y\)"),
+    "ignores sigma": (ignores_sigma, True, InputDataError, "does not use its argument sigma"),
+    "latent": (latent, False, UnsupportedError, "Latent cannot be used here"),
+    "impossible": (impossible, False, ModelFittingError, "None of 3 starts"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BUILDERS)
+def test_a_builder_that_does_not_fit_is_refused_with_advice(name: str) -> None:
+    builder, known, error, message = BAD_BUILDERS[name]
+    X, Y = raw_data()
+    with pytest.raises(error, match=message):
+        PyMCGP(X, Y, torch.full_like(Y, 0.01) if known else None, build_gp=builder).fit()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"train_X": None}, InputDataError, "train_X is a NoneType"),
+        ({"train_Y": "Y"}, InputDataError, "train_Y is a str"),
+        ({"train_Y": torch.ones(15, 2, dtype=torch.double)}, UnsupportedError, "2 columns, .* ModelListGP"),
+        ({"train_Y": torch.ones(15, dtype=torch.double)}, BotorchTensorDimensionError, "output dimension"),
+        ({"train_Y": torch.ones(14, 1, dtype=torch.double)}, InputDataError, "15 rows, train_Y 14"),
+        ({"train_Y": torch.full((15, 1), torch.nan, dtype=torch.double)}, InputDataError, "train_Y is not finite in rows"),
+        ({"train_X": torch.rand(2, 15, 2, dtype=torch.double)}, UnsupportedError, "one data set"),
+        ({"train_X": torch.rand(0, 2).double(), "train_Y": torch.rand(0, 1).double()}, InputDataError, "at least one"),
+        ({"train_Yvar": -torch.ones(15, 1, dtype=torch.double)}, InputDataError, "negative entries"),
+        ({"input_transform": "scale"}, InputDataError, "input_transform is a str"),
+        ({"outcome_transform": "log"}, InputDataError, "outcome_transform is a str"),
+        ({"build_gp": 3}, InputDataError, "build_gp is a int"),
+    ],
+)
+def test_bad_arguments_are_refused_by_the_constructor(change: dict[str, Any], error: type, message: str) -> None:
+    X, Y = raw_data()
+    with pytest.raises(error, match=message):
+        PyMCGP(**{"train_X": X, "train_Y": Y, **change})
+
+
+@pytest.mark.parametrize("option", [{"num_starts": 0}, {"num_starts": 1.5}, {"seed": -1}, {"maxiter": True}])
+def test_bad_options_of_fit_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(InputDataError, match="Pass a whole number"):
+        PyMCGP(*raw_data()).fit(**option)
+
+
+def test_known_noise_reaches_the_builder_as_an_sd_and_refits_take_other_data() -> None:
+    X, Y = raw_data()
+    variances = torch.linspace(0.01, 0.3, 15, dtype=torch.double).unsqueeze(-1)
+    model = PyMCGP(X, Y, variances, build_gp=with_known_noise).fit()
+    torch.testing.assert_close(model.likelihood.noise, variances.squeeze(-1) / Y.var())
+    longer = PyMCGP(*raw_data(20), torch.full((20, 1), 0.1, dtype=torch.double), build_gp=with_known_noise).fit()
+    assert longer.likelihood.noise.shape == (20,)
+
+
+def test_the_default_builder_is_what_the_method_builds() -> None:
+    data = training_data()
+    ours, method = build(build_default_gp, data), model_of(PyMCGP.build_gp.__get__(object()), data)
+    assert ours.scales.names == [rv.name for rv in method.free_RVs] == ["lengthscale", "mean", "noise"]
