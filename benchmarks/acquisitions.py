@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from timing import compare
 from zoo import marginal, single_task_gp
 
-from pymc_botorch import PyMCGP
+from pymc_botorch import PyMCGP, config
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "acquisitions.md"
 INTRODUCTION = """# Acquisition functions
@@ -140,7 +140,7 @@ def main() -> None:
     """Write the page."""
     warnings.filterwarnings("ignore")  # BoTorch's advice on legacy functions, jitter of near-singular samples
     torch.set_num_threads(1)
-    with threadpool_limits(limits=1):
+    with config.change_flags(linker="numba"), threadpool_limits(limits=1):
         small, large = models(12), models(100)
         lines = []
         for name, case in CASES.items():

@@ -37,6 +37,7 @@ from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.products import plain_products
 from pymc_botorch.graph.rewrites import (
     fold_batches,
+    inline_inner_graphs,
     lift_subscripts,
     solve_smaller_side,
     weights_before_solves,
@@ -261,7 +262,7 @@ def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], li
     """Return a function of arrays made by :func:`as_input`."""
     function = pytensor.function(
         inputs,
-        plain_products(outputs),
+        plain_products(inline_inner_graphs(outputs, all_kinds=linker == "python")),
         mode=MODES[linker](),
         on_unused_input="ignore",
         trust_input=True,

@@ -4,12 +4,14 @@ Plain functions on graphs: nothing is registered in PyTensor's rewrite databases
 touched. Each can be left out; the tests compare each with itself off.
 """
 
-__all__ = ["fold_batches", "lift_subscripts", "solve_smaller_side", "weights_before_solves"]
+__all__ = ["fold_batches", "inline_inner_graphs", "lift_subscripts", "solve_smaller_side", "weights_before_solves"]
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import pytensor.tensor as pt
+from pytensor.compile.builders import OpFromGraph
+from pytensor.compile.rewriting import inline_ofg_node
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import MergeOptimizer
@@ -24,6 +26,28 @@ from pytensor.tensor.type_other import NoneConst
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.traversal import core_op, descendants
+
+
+def inline_inner_graphs(outputs: Sequence[Variable], *, all_kinds: bool) -> list[Variable]:
+    """Return ``outputs`` with inner graphs written out, so that only what is needed of them is computed.
+
+    PyTensor compiles an inner graph by itself, under the Python linker in C: the gradient of a diagonal matrix then waits
+    seconds for a compiler.
+
+    Args:
+        outputs: Any expressions.
+        all_kinds: Whether PyTensor's named kinds (a diagonal matrix, a Kronecker product) are written out too; the rewrites of
+            its own modes, but the quickest, know them by name.
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    while found := [
+        node for node in fgraph.toposort() if isinstance(node.op, OpFromGraph) and (all_kinds or type(node.op) is OpFromGraph)
+    ]:
+        for node in found:
+            if node in fgraph.apply_nodes:
+                written = zip(node.outputs, inline_ofg_node(node), strict=True)
+                fgraph.replace_all(list(written), reason="inline_inner_graphs")
+    return list(fgraph.outputs)
 
 
 def weights_before_solves(outputs: Sequence[TensorVariable], X: TensorVariable) -> list[TensorVariable]:

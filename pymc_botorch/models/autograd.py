@@ -68,8 +68,13 @@ class _Moments(torch.autograd.Function):
         return mean, cov
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
+        # What refuses second derivatives costs as much as the gradient of a small posterior; it is not needed without a graph
+        pull_back = _Moments._pull_back_once if torch.is_grad_enabled() else _Moments._pull_back
+        return pull_back(ctx, mean_bar, cov_bar)
+
+    @staticmethod
+    def _pull_back(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
         points, spoilt = ctx.points
@@ -77,6 +82,8 @@ class _Moments(torch.autograd.Function):
         if spoilt is not None:
             X_bar[spoilt] = np.nan
         return _to_torch(X_bar, X), None
+
+    _pull_back_once = staticmethod(once_differentiable(_pull_back))
 
 
 class _Rows(torch.autograd.Function):

@@ -6,11 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 import pytest
 import torch
 from gp_zoo import ZOO
+from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.basic import AllocDiag
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.linalg.decomposition.cholesky import Cholesky
 from pytensor.tensor.linalg.solvers.core import SolveBase
@@ -20,6 +23,9 @@ from pymc_botorch import PyMCGP
 from pymc_botorch.graph import compile as compile_module
 from pymc_botorch.graph import structures
 from pymc_botorch.graph.compile import compile_posterior
+from pymc_botorch.graph.inverses import inverse_from_factor
+from pymc_botorch.graph.rewrites import inline_inner_graphs
+from pymc_botorch.graph.traversal import nodes_between
 from pymc_botorch.inference.fitted import read_fitted
 
 
@@ -144,7 +150,7 @@ def test_under_numba_moments_and_gradients_are_those_of_the_python_linker(name: 
             results.append((mean, cov, posterior.vjp(x, mean, cov, saved), rows, posterior.rows_vjp(x, 1, mean, rows)))
         if linker == "numba":  # no other layout was met: one specialisation of each function serves all shapes
             for function in (compiled._condition, compiled._moments, compiled._vjp, *compiled._rows):
-                assert len(function.function.vm.jit_fn.signatures) == 1
+                assert len(function.signatures) == 1
     half = len(results) // 2
     for slow, fast in zip(results[:half], results[half:], strict=True):
         for got, expected in zip(fast, slow, strict=True):
@@ -155,7 +161,7 @@ def test_under_numba_moments_and_gradients_are_those_of_the_python_linker(name: 
 def test_threads_share_the_functions_of_both_linkers() -> None:
     x = pt.dvector("x")
     for linker in ("python", "numba"):
-        function = compile_module._compile([x], [2 * x + 1], linker)
+        function = compile_module.compile_function([x], [2 * x + 1], linker)
 
         def is_right(i: int, function: object = function) -> bool:
             array = np.full(4, float(i))
@@ -168,3 +174,25 @@ def test_threads_share_the_functions_of_both_linkers() -> None:
                 assert all(pool.map(is_right, range(4000)))
         finally:
             sys.setswitchinterval(interval)
+
+
+def test_inner_graphs_are_written_out_with_the_same_values() -> None:
+    x = pt.dvector("x")
+    outputs = [pt.diag(x) @ x, pt.grad(pt.square(pt.diag(x)).sum(), x)]
+    for all_kinds in (True, False):
+        written = inline_inner_graphs(outputs, all_kinds=all_kinds)
+        left = [type(node.op) for node in nodes_between(written) if isinstance(node.op, OpFromGraph)]
+        assert set(left) == (set() if all_kinds else {AllocDiag})
+        for got, expected in zip(pytensor.function([x], written)([1.0, 2.0]), ([1.0, 4.0], [2.0, 4.0]), strict=True):
+            np.testing.assert_allclose(got, expected)
+
+
+@pytest.mark.numba
+def test_the_inverse_from_a_factor_is_that_of_numpy_under_both_linkers(rng: np.random.Generator) -> None:
+    symbol = pt.dmatrix("L")
+    for linker in ("python", "numba"):
+        inverse = compile_module.compile_function([symbol], [inverse_from_factor(symbol)], linker)
+        for n in (0, 1, 7):
+            L = np.tril(rng.uniform(0.5, 1.5, size=(n, n)))
+            np.testing.assert_allclose(inverse(L)[0], np.linalg.inv(L @ L.T), rtol=1e-9, atol=1e-9)
+        assert np.isnan(inverse(np.diag([1.0, 0.0]))[0]).all()

@@ -458,7 +458,7 @@ def test_a_builder_that_does_not_fit_is_refused_with_advice(name: str) -> None:
     [
         ({"train_X": None}, InputDataError, "train_X is a NoneType"),
         ({"train_Y": "Y"}, InputDataError, "train_Y is a str"),
-        ({"train_Y": torch.ones(15, 2, dtype=torch.double)}, UnsupportedError, "2 columns, .* ModelListGP"),
+        ({"train_Y": torch.ones(15, 2, dtype=torch.double)}, UnsupportedError, "2 columns, .*ModelListGP"),
         ({"train_Y": torch.ones(15, dtype=torch.double)}, BotorchTensorDimensionError, "output dimension"),
         ({"train_Y": torch.ones(14, 1, dtype=torch.double)}, InputDataError, "15 rows, train_Y 14"),
         ({"train_Y": torch.full((15, 1), torch.nan, dtype=torch.double)}, InputDataError, "train_Y is not finite in rows"),
