@@ -10,7 +10,7 @@ demo:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" examples/clover.py
 
 test:
-	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2
 
 lint:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
