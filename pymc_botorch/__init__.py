@@ -1,7 +1,9 @@
 """PyMC infers, BoTorch chooses: fitted PyMC Gaussian processes as BoTorch models."""
 
-__all__ = ["PyMCGP", "config"]
+__all__ = ["GradientPosterior", "PredictiveGradients", "PyMCGP", "config", "gradient_posterior"]
 
 from pymc_botorch.config import config
+from pymc_botorch.graph.pointwise import PredictiveGradients
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
+from pymc_botorch.models.gradients import GradientPosterior, gradient_posterior
 from pymc_botorch.models.pymc_gp import PyMCGP

@@ -1,0 +1,116 @@
+"""A posterior graph comes in, any further function of it goes out: cut where the new inputs enter, compiled when asked for.
+
+The three functions of :mod:`pymc_botorch.graph.compile` are what a BoTorch model needs. Whoever reads something else of a
+posterior (the gradient at single points, the covariance of slopes) writes it as an expression of the cut posterior, a
+:data:`Build`, and has it compiled once per structure::
+
+    posterior = readings(graph, linker).condition(values)
+    mean, *_ = posterior(mean_at, X)
+"""
+
+__all__ = ["Build", "ConditionedReadings", "Readings", "readings"]
+
+import copyreg
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import Self
+
+import numpy as np
+from pytensor.graph.basic import Variable
+from pytensor.graph.replace import graph_replace
+
+from pymc_botorch.config import Linker
+from pymc_botorch.errors import FitError
+from pymc_botorch.graph.compile import Arrays, Compiled, CutPosterior, _boundary, _compile, as_input
+from pymc_botorch.graph.posterior import PosteriorGraph
+from pymc_botorch.graph.rewrites import slice_columns, weights_before_solves
+from pymc_botorch.graph.structures import MAX_STRUCTURES, structure
+
+type Build = Callable[[CutPosterior], tuple[Sequence[Variable], Sequence[Variable]]]
+"""A function of the cut posterior that returns inputs and outputs of what to compile; the frozen arrays are added."""
+
+_cache: OrderedDict[Hashable, "Readings"] = OrderedDict()
+_lock = RLock()
+
+
+class Readings:
+    """The functions of one posterior graph that were asked for so far; models and threads share it.
+
+    Attributes:
+        graph: What they are functions of.
+        linker: How they are compiled.
+    """
+
+    def __init__(self, graph: PosteriorGraph, linker: Linker) -> None:
+        self.graph, self.linker = graph, linker
+        outputs = weights_before_solves(slice_columns([graph.mean, graph.cov]), graph.X)
+        boundary = _boundary([graph.X], outputs)
+        frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
+        mean, cov = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
+        self._cut = CutPosterior(graph.X, mean, cov, frozen)
+        self._condition = _compile(graph.inputs, [graph.noise, *boundary], linker)
+        self._functions: dict[Build, Compiled] = {}
+
+    def condition(self, values: Sequence[np.ndarray]) -> "ConditionedReadings":
+        """Return the posterior for a value of each of ``graph.inputs``.
+
+        Raises:
+            FitError: If the training covariance cannot be factorised.
+        """
+        inputs = [as_input(value, variable.type.dtype) for value, variable in zip(values, self.graph.inputs, strict=True)]
+        noise, *frozen = self._condition(*inputs)
+        if not all(np.isfinite(array).all() for array in frozen):
+            raise FitError(
+                "The training covariance is not positive definite with these hyperparameters. Pass a larger jitter to "
+                "marginal_likelihood (1e-6 is PyMC's default) or a point whose scales are not zero or infinite."
+            )
+        return ConditionedReadings(self, noise, tuple(as_input(array, array.dtype.name) for array in frozen))
+
+    def function(self, build: Build) -> Compiled:
+        """Return a function of the inputs of ``build`` and the frozen arrays, compiled the first time."""
+        with _lock:
+            if build not in self._functions:
+                inputs, outputs = build(self._cut)
+                self._functions[build] = _compile([*inputs, *self._cut.frozen], outputs, self.linker)
+            return self._functions[build]
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Return itself: compiled functions hold no state of a model."""
+        return self
+
+
+@dataclass(frozen=True)
+class ConditionedReadings:
+    """A posterior given data and parameters, of which anything can be read.
+
+    Attributes:
+        readings: The compiled functions.
+        noise: Variance of the training observations: a scalar, or ``n`` where it differs between them.
+        frozen: What the new inputs do not change.
+    """
+
+    readings: Readings
+    noise: np.ndarray
+    frozen: Arrays
+
+    def __call__(self, build: Build, *arrays: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs of ``build`` for a value of each of its inputs."""
+        return self.readings.function(build)(*map(as_input, arrays), *self.frozen)
+
+
+def readings(graph: PosteriorGraph, linker: Linker) -> Readings:
+    """Return the functions of a graph's structure: the same object for graphs that differ only in the values of inputs."""
+    key = (linker, structure(graph))
+    with _lock:
+        if key not in _cache:
+            _cache[key] = Readings(graph, linker)
+        _cache.move_to_end(key)
+        while len(_cache) > MAX_STRUCTURES:
+            _cache.popitem(last=False)
+        return _cache[key]
+
+
+# A compiled function is not worth pickling: another process finds its structure in PyTensor's disk cache
+copyreg.pickle(Readings, lambda compiled: (readings, (compiled.graph, compiled.linker)))
