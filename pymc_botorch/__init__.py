@@ -1,9 +1,21 @@
 """PyMC infers, BoTorch chooses: fitted PyMC Gaussian processes as BoTorch models."""
 
-__all__ = ["GradientPosterior", "PredictiveGradients", "PyMCGP", "config", "gradient_posterior"]
+__all__ = [
+    "GradientPosterior",
+    "Prediction",
+    "PredictiveGradients",
+    "Predictor",
+    "PyMCGP",
+    "compile_predict",
+    "config",
+    "gradient_posterior",
+    "symbolic_gradients",
+    "symbolic_posterior",
+]
 
 from pymc_botorch.config import config
 from pymc_botorch.graph.pointwise import PredictiveGradients
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.gradients import GradientPosterior, gradient_posterior
 from pymc_botorch.models.pymc_gp import PyMCGP
+from pymc_botorch.predict import Prediction, Predictor, compile_predict, symbolic_gradients, symbolic_posterior

@@ -9,10 +9,9 @@ one forward pass along a direction, the same for all rows, has the derivatives o
 ones. PyTensor differentiates, with the distances of :mod:`pymc_botorch.graph.distance`.
 """
 
-__all__ = ["DerivativeCovariances", "derivative_covariances", "differentiable", "gradient_covariance_at"]
+__all__ = ["DerivativeCovariances", "derivative_covariances", "differentiable", "gradient_covariance_at", "refuse_rough"]
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.compile import CutPosterior
 from pymc_botorch.graph.distance import exact_distances
 from pymc_botorch.graph.materns import differentiable_materns
-from pymc_botorch.graph.posterior import PosteriorGraph, rough_kernels
+from pymc_botorch.graph.posterior import rough_kernels
 
 type Compilable = tuple[Sequence[Variable], Sequence[Variable]]
 
@@ -73,7 +72,7 @@ def derivative_covariances(cov_func: pm.gp.cov.BaseCovariance, X: TensorVariable
     d = X.type.shape[1] or cov_func.input_dim
     A, B = (pt.matrix(name, dtype="float64", shape=(None, d)) for name in "AB")
     direction_a, direction_b = pt.vector("a", dtype="float64", shape=(d,)), pt.vector("b", dtype="float64", shape=(d,))
-    first, second = _push_both(_smooth([cov_func(A, B)])[0], A, direction_a, B, direction_b)
+    first, second = _push_both(differentiable([cov_func(A, B)])[0], A, direction_a, B, direction_b)
     axes = np.eye(d)
     first = vectorize_graph(first, {direction_b: pt.as_tensor(axes)})  # d x n x m
     pairs = {direction_a: pt.as_tensor(np.repeat(axes, d, axis=0)), direction_b: pt.as_tensor(np.tile(axes, (d, 1)))}
@@ -92,18 +91,13 @@ def refuse_rough(names: Sequence[str]) -> None:
         )
 
 
-def differentiable(graph: PosteriorGraph) -> PosteriorGraph:
-    """Return a posterior whose covariance can be differentiated twice where points coincide.
+def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return PyMC's expressions, written so that two derivatives are right everywhere; values change by rounding only.
 
-    The distances between training inputs change alike, by rounding: otherwise the covariance of gradients is indefinite
-    far from the origin.
-
-    Raises:
-        UnsupportedGPError: If its functions have no derivative.
+    All of a posterior's have to be written so: with training inputs left as they are, the covariance of gradients is
+    indefinite far from the origin.
     """
-    refuse_rough(graph.rough)
-    mean, cov, noise = _smooth([graph.mean, graph.cov, graph.noise])
-    return replace(graph, mean=mean, cov=cov, noise=noise)
+    return differentiable_materns(exact_distances(outputs))
 
 
 def gradient_covariance_at(cut: CutPosterior) -> Compilable:
@@ -118,11 +112,6 @@ def gradient_covariance_at(cut: CutPosterior) -> Compilable:
     q = A.shape[0]
     _, second = _push_both(stacked[:q, q:], A, direction_a, B, direction_b)
     return [cut.X, direction_a, direction_b], [graph_replace(second, {A: cut.X, B: cut.X}, strict=False)]
-
-
-def _smooth(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
-    """Return PyMC's expressions, written so that two derivatives are right everywhere."""
-    return differentiable_materns(exact_distances(outputs))
 
 
 def _push_both(

@@ -7,6 +7,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
+from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.variable import TensorVariable
 
 
@@ -48,6 +49,9 @@ def _read(stack: TensorVariable, known: dict[Variable, TensorVariable | None]) -
         case CAReduce(axis=axes) if axes is not None and min(axes) >= 2:
             part = _diagonal(node.inputs[0], known)
             return None if part is None else type(node.op)(axis=[axis - 1 for axis in axes])(part)
+        case AdvancedSubtensor(idx_list=(0, 1)) if stack.type.ndim == 2:  # of a matrix by two matrices of indices
+            parts = [_diagonal(index, known) for index in node.inputs[1:]]
+            return None if None in parts else node.inputs[0][tuple(parts)]
         case Alloc() if node.inputs[0].type.ndim == 0 and len(node.inputs) == 3:
             return pt.alloc(node.inputs[0], node.inputs[1])
     return None

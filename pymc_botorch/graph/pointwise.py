@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
-from pytensor.graph.replace import graph_replace, vectorize_graph
+from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.compile import CutPosterior
@@ -112,12 +112,12 @@ def mean_gradients_at(cut: CutPosterior) -> Compilable:
 
 def moments_at(cut: CutPosterior) -> Compilable:
     """Build ``X -> mean, variance``: ``N x d`` to ``N`` and ``N``."""
-    return [cut.X], [cut.mean, point_variances(cut.X, cut.cov)]
+    return [cut.X], [cut.mean, point_variances(cut.cov)]
 
 
 def gradients_at(cut: CutPosterior) -> Compilable:
     """Build ``X -> mean, variance, mean_gradient, variance_gradient``: ``N x d`` to ``N``, ``N``, ``N x d``, ``N x d``."""
-    variance = point_variances(cut.X, cut.cov)
+    variance = point_variances(cut.cov)
     return [cut.X], [cut.mean, variance, point_gradients(cut.mean, cut.X), point_gradients(variance, cut.X)]
 
 
@@ -127,14 +127,10 @@ def joint_at(cut: CutPosterior) -> Compilable:
     return [batch], fold_batches(vectorize_graph([cut.mean, cut.cov], {cut.X: batch}))
 
 
-def point_variances(X: TensorVariable, cov: TensorVariable) -> TensorVariable:
-    """Return the variance at each row of ``X``, ``N``, of a covariance ``N x N`` that is not computed for it."""
+def point_variances(cov: TensorVariable) -> TensorVariable:
+    """Return the diagonal of a covariance ``N x N``, which is computed for it only where its kernel is of unknown operations."""
     variance = diagonal(cov)
-    if variance is not None:
-        return variance
-    x = pt.matrix("x", dtype="float64", shape=(1, X.type.shape[1]))
-    (at_x,) = graph_replace([cov], {X: x}, strict=False)
-    return fold_batches([vectorize_graph(at_x[0, 0], {x: X[:, None, :]})])[0]
+    return pt.diagonal(cov) if variance is None else variance
 
 
 def point_gradients(values: TensorVariable, X: TensorVariable) -> TensorVariable:

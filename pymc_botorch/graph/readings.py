@@ -2,7 +2,7 @@
 
 The three functions of :mod:`pymc_botorch.graph.compile` are what a BoTorch model needs. Whoever reads something else of a
 posterior (the gradient at single points, the covariance of slopes) writes it as an expression of the cut posterior, a
-:data:`Build`, and has it compiled once per structure::
+:data:`Build`, and has it compiled once per structure. Distances and kernels are written so that derivatives are exact::
 
     posterior = readings(graph, linker).condition(values)
     mean, *_ = posterior(mean_at, X)
@@ -24,6 +24,7 @@ from pytensor.graph.replace import graph_replace
 from pymc_botorch.config import Linker
 from pymc_botorch.errors import FitError
 from pymc_botorch.graph.compile import Arrays, Compiled, CutPosterior, _boundary, _compile, as_input
+from pymc_botorch.graph.derivatives import differentiable
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.rewrites import slice_columns, weights_before_solves
 from pymc_botorch.graph.structures import MAX_STRUCTURES, structure
@@ -45,12 +46,13 @@ class Readings:
 
     def __init__(self, graph: PosteriorGraph, linker: Linker) -> None:
         self.graph, self.linker = graph, linker
-        outputs = weights_before_solves(slice_columns([graph.mean, graph.cov]), graph.X)
+        *outputs, noise = differentiable([graph.mean, graph.cov, graph.noise])
+        outputs = weights_before_solves(slice_columns(outputs), graph.X)
         boundary = _boundary([graph.X], outputs)
         frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
         mean, cov = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
         self._cut = CutPosterior(graph.X, mean, cov, frozen)
-        self._condition = _compile(graph.inputs, [graph.noise, *boundary], linker)
+        self._condition = _compile(graph.inputs, [noise, *boundary], linker)
         self._functions: dict[Build, Compiled] = {}
 
     def condition(self, values: Sequence[np.ndarray]) -> "ConditionedReadings":

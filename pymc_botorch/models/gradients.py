@@ -9,7 +9,7 @@ import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from torch import Tensor
 
-from pymc_botorch.graph.derivatives import differentiable, gradient_covariance_at
+from pymc_botorch.graph.derivatives import gradient_covariance_at, refuse_rough
 from pymc_botorch.graph.pointwise import PredictiveGradients, mean_gradients_at, with_roots
 from pymc_botorch.graph.readings import readings
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
@@ -135,8 +135,8 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
     at = inputs.detach().numpy()
     fitted: FittedGP = model._fitted
     with botorch_errors():
-        compiled = readings(differentiable(fitted.graph), fitted.linker)
-        posterior = compiled.condition([*fitted.data.values(), *fitted.point.values()])
+        refuse_rough(fitted.graph.rough)
+        posterior = readings(fitted.graph, fitted.linker).condition([*fitted.data.values(), *fitted.point.values()])
     n, d = at.shape
     (mean,) = posterior(mean_gradients_at, at)
     covariance, axes = np.empty((n, d, n, d)), np.eye(d)
