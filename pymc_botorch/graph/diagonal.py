@@ -3,6 +3,7 @@
 __all__ = ["diagonal"]
 
 import pytensor.tensor as pt
+from pytensor.gradient import DisconnectedGrad
 from pytensor.graph.basic import Variable
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
@@ -43,6 +44,9 @@ def _read(stack: TensorVariable, known: dict[Variable, TensorVariable | None]) -
             return None if any(part is None for part in parts) else node.op(*parts)
         case DimShuffle(new_order=(1, 0)):
             return _diagonal(node.inputs[0], known)
+        case DisconnectedGrad():
+            part = _diagonal(node.inputs[0], known)
+            return None if part is None else node.op(part)
         case Dot():
             left, right = node.inputs
             return pt.sum(left.mT * right, axis=0)
