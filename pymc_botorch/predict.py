@@ -267,7 +267,9 @@ def symbolic_gradients(
 
 
 def _observations(gp: pm.gp.Marginal, model: pm.Model | None, given: Mapping[str, Any] | None) -> Observations:
-    return read_observations(gp, pm.modelcontext(model), given, None, inputs_transformed=True)
+    if model is None and pm.Model.get_context(error_if_none=False) is None:
+        raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
+    return read_observations(gp, pm.modelcontext(model), given, None, inputs_transformed=False)
 
 
 def _conditioned(fitted: FittedGP, points: Sequence[Mapping[str, np.ndarray]]) -> list[ConditionedReadings]:

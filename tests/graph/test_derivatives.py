@@ -13,7 +13,6 @@ from pytensor.graph.traversal import ancestors
 from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.derivatives import derivative_covariances, differentiable
 from pymc_botorch.graph.diagonal import diagonal
-from pymc_botorch.graph.distance import exact_distances
 from pymc_botorch.graph.rewrites import slice_columns
 from pymc_botorch.inference.fitted import read_fitted
 
@@ -83,7 +82,7 @@ def test_the_prior_covariance_of_gradients_is_positive_semidefinite(name: str, o
 
 
 def test_pymc_s_own_distance_loses_the_slope_variance_of_some_points(rng: np.random.Generator) -> None:
-    """The reason for exact_distances; where this fails, PyMC has mended it and the module can go."""
+    """The reason for graph/distance.py; where this fails, PyMC has mended it and the module can go."""
     a = rng.uniform(size=(500, 2))
     kernel = cov.ExpQuad(2, ls=LS)
     slope = pytensor.gradient.pushforward(kernel(X, Z), Z, pt.ones_like(Z))
@@ -99,20 +98,26 @@ def clips(outputs: list) -> int:
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_no_clipped_distance_of_pymc_is_left_and_values_stay(name: str) -> None:
+def test_kernels_written_to_be_differentiated_keep_their_values_and_have_a_diagonal(name: str) -> None:
     gp, pm_model, point, given, d = ZOO[name]()
-    graph = read_fitted(gp, point, model=pm_model, given=given, jitter=None, inputs_transformed=False)[0].graph
-    outputs = exact_distances([graph.mean, graph.cov])
-    assert clips(outputs) == (name == "FITC")  # of variances there
     fitted = read_fitted(gp, point, model=pm_model, given=given, jitter=None, inputs_transformed=False)[0]
-    inputs = [graph.X, *graph.inputs]
+    graph = fitted.graph
+    mean, whole = slice_columns(differentiable([graph.mean, graph.cov]))
+    assert clips([mean, whole]) == (name == "FITC")  # of variances there; no distance of PyMC's is left
+    variances = diagonal(whole)
+    assert variances is not None
+    assert whole not in ancestors([variances])
     values = [np.random.default_rng(0).integers(2, size=(5, d)) * 0.9, *fitted.data.values(), *fitted.point.values()]
-    both = pytensor.function(inputs, [graph.mean, graph.cov, *outputs], on_unused_input="ignore")(*values)
-    for before, after in zip(both[:2], both[2:], strict=True):
-        np.testing.assert_allclose(after, before, rtol=0, atol=1e-9)
+    outputs = [graph.mean, graph.cov, mean, whole, variances]
+    before_mean, before, after_mean, after, found = pytensor.function(
+        [graph.X, *graph.inputs], outputs, on_unused_input="ignore"
+    )(*values)
+    np.testing.assert_allclose(after_mean, before_mean, rtol=0, atol=1e-9)  # PyMC adds 1e-12 to squared distances
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found, np.diag(after), rtol=0, atol=1e-12)
 
 
-def test_two_derivatives_are_the_same_through_a_grid_of_indices() -> None:
+def test_a_column_of_indices_has_no_gradient() -> None:
     a = np.column_stack([np.linspace(0, 1, 6), np.arange(6) % 2])
     kernel = cov.ExpQuad(2, ls=0.4, active_dims=[0]) * cov.Coregion(2, W=np.ones((2, 1)), kappa=np.ones(2), active_dims=[1])
     _, gradient = evaluate(kernel, a, a)
@@ -133,17 +138,3 @@ def test_two_derivatives_are_the_same_through_a_grid_of_indices() -> None:
 def test_a_kernel_without_derivative_is_refused_by_name(kernel: cov.Covariance, name: str) -> None:
     with pytest.raises(UnsupportedGPError, match=f"covariance {name} have no derivative"):
         derivative_covariances(kernel, X, Z)
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_the_diagonal_alone_is_that_of_the_matrix(name: str, rng: np.random.Generator) -> None:
-    gp, pm_model, point, given, d = ZOO[name]()
-    fitted = read_fitted(gp, point, model=pm_model, given=given, jitter=None, inputs_transformed=False)[0]
-    graph = fitted.graph
-    (whole,) = slice_columns(differentiable([graph.cov]))
-    found = diagonal(whole)
-    assert found is not None
-    assert whole not in ancestors([found])
-    values = [rng.integers(2, size=(5, d)) * 0.9, *fitted.data.values(), *fitted.point.values()]
-    one, all_ = pytensor.function([graph.X, *graph.inputs], [found, graph.cov], on_unused_input="ignore")(*values)
-    np.testing.assert_allclose(one, np.diag(all_), rtol=0, atol=1e-9)  # PyMC's 1e-12 in the one
