@@ -49,6 +49,14 @@ def test_a_floor_imports_no_floor_above_it(floor: str) -> None:
         assert not broken, f"{path.name} imports {broken}"
 
 
+@pytest.mark.parametrize("face", ["predict.py"])
+def test_a_face_for_pymc_users_imports_no_torch_and_no_other_face(face: str) -> None:
+    names = set(imported(ast.parse((PACKAGE / face).read_text())))
+    own = ("pymc_botorch.errors", "pymc_botorch.graph", "pymc_botorch.inference")
+    assert not {n for n in names if n.split(".")[0] in TORCH | {"scipy"}}
+    assert not {n for n in names if n.startswith("pymc_botorch") and not n.startswith(own)}
+
+
 def test_importing_the_package_imports_no_extra() -> None:
     code = "import sys, pymc_botorch; print(sorted({'ax', 'nutpie', 'jax'} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)

@@ -14,7 +14,17 @@ batch; the result is then vectorised. ``saved`` are the triangular solves of the
 ``n``, ``b`` and ``q`` are dynamic: new sizes compile nothing.
 """
 
-__all__ = ["Arrays", "Compiled", "CompiledPosterior", "ConditionedPosterior", "as_input", "compile_function", "compile_posterior"]
+__all__ = [
+    "Arrays",
+    "Compiled",
+    "CompiledPosterior",
+    "ConditionedPosterior",
+    "CutPosterior",
+    "as_input",
+    "boundary_of",
+    "compile_function",
+    "compile_posterior",
+]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -197,7 +207,7 @@ def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterio
     mean, cov = weights_before_solves([graph.mean, graph.cov], X)
     X_bar = _pull_back(X, {mean: mean_bar, cov: cov_bar})
 
-    boundary = _boundary([X, mean_bar, cov_bar], [mean, cov, X_bar])
+    boundary = boundary_of([X, mean_bar, cov_bar], [mean, cov, X_bar])
     frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
     mean, cov, X_bar = graph_replace([mean, cov, X_bar], dict(zip(boundary, frozen, strict=True)), strict=False)
     solves = [node.outputs[0] for node in nodes_between([mean, cov]) if is_solve(node) and node.outputs[0].type.ndim == 2]
@@ -273,7 +283,7 @@ def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], li
     return _OneAtATime(function) if jitted is None else jitted
 
 
-def _boundary(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:
+def boundary_of(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:
     """Return what the part of the graph that depends on ``sources`` reads from the part that does not.
 
     Views are left on the live side, so that a matrix and its transpose are one variable.

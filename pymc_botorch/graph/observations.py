@@ -1,9 +1,9 @@
 """A fitted ``pm.gp`` object comes in, what it was conditioned on goes out: checked arrays, noise and jitter."""
 
-__all__ = ["Kind", "Observations", "check_data", "read_observations"]
+__all__ = ["Kind", "Observations", "check_data", "kernels_in", "read_observations"]
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -220,20 +220,24 @@ def _check_noise(noise: pm.gp.cov.BaseCovariance, n: int) -> None:
 
 
 def _warn_of_white_noise(cov_func: Any) -> None:
+    if any(isinstance(part, pm.gp.cov.WhiteNoise) for part in kernels_in(cov_func)):
+        warnings.warn(
+            "WhiteNoise in cov_func counts as part of the function: it raises the variance of every new point, and with "
+            "it expected improvement. Pass the noise as sigma of marginal_likelihood instead.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def kernels_in(cov_func: Any) -> Iterator[Any]:
+    """Yield ``cov_func`` and all covariance functions that it holds: sums, products, powers, scaled and warped ones do."""
     parts = [cov_func]
     while parts:
         part = parts.pop()
-        for held in vars(part).values():  # sums, products, powers, scaled and warped kernels hold others
+        yield part
+        for held in getattr(part, "__dict__", {}).values():
             held = held if isinstance(held, list | tuple) else [held]
             parts.extend(inner for inner in held if isinstance(inner, pm.gp.cov.BaseCovariance))
-        if isinstance(part, pm.gp.cov.WhiteNoise):
-            warnings.warn(
-                "WhiteNoise in cov_func counts as part of the function: it raises the variance of every new point, and with "
-                "it expected improvement. Pass the noise as sigma of marginal_likelihood instead.",
-                UserWarning,
-                stacklevel=5,
-            )
-            return
 
 
 def _check_jitter(jitter: float) -> float:

@@ -5,7 +5,7 @@ it is. Only the jitter that PyMC adds to the predictive covariance is taken off 
 covariance belongs to the fit, the other would make the variance of a point depend on how it is asked for.
 """
 
-__all__ = ["PosteriorGraph", "leaves_to_lift", "read_posterior", "without_broadcast"]
+__all__ = ["PosteriorGraph", "leaves_to_lift", "read_posterior", "rough_kernels", "without_broadcast"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ from pytensor.tensor.variable import TensorConstant, TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.likelihoods import constant_value, split_jitter
-from pymc_botorch.graph.observations import Observations
+from pymc_botorch.graph.observations import Observations, kernels_in
+
+ROUGH = (pm.gp.cov.Matern12, pm.gp.cov.Exponential)
+"""Kernels with a kink at distance zero: their functions have no derivative anywhere."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class PosteriorGraph:
         data: Symbolic data by name: ``X`` (``n x d``), ``y`` (``n``), ``jitter``, and what else was lifted.
         parameters: Symbolic free random variables of the PyMC model, by name, on their natural scale.
         per_observation: Names of the data that have an entry for each observation.
+        rough: Names of the function's kernels that have a kink at distance zero: it has no derivative then.
     """
 
     X: TensorVariable
@@ -51,6 +55,7 @@ class PosteriorGraph:
     data: Mapping[str, Variable]
     parameters: Mapping[str, Variable]
     per_observation: frozenset[str]
+    rough: tuple[str, ...] = ()
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: expressions are never changed."""
@@ -143,7 +148,13 @@ def read_posterior(
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
     mean, cov, noise = outputs
-    return PosteriorGraph(_X, mean, cov, noise, data, parameters, frozenset(per_observation)), values, sources
+    rough = rough_kernels(gp.cov_func)
+    return PosteriorGraph(_X, mean, cov, noise, data, parameters, frozenset(per_observation), rough), values, sources
+
+
+def rough_kernels(cov_func: object) -> tuple[str, ...]:
+    """Return the names of the kernels inside ``cov_func`` whose functions have no derivative."""
+    return tuple(sorted({type(part).__name__ for part in kernels_in(cov_func) if isinstance(part, ROUGH)}))
 
 
 def _without_jitter(cov: TensorVariable, jitter: TensorVariable) -> TensorVariable:

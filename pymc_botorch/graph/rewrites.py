@@ -4,15 +4,23 @@ Plain functions on graphs: nothing is registered in PyTensor's rewrite databases
 touched. Each can be left out; the tests compare each with itself off.
 """
 
-__all__ = ["fold_batches", "inline_inner_graphs", "lift_subscripts", "solve_smaller_side", "weights_before_solves"]
+__all__ = [
+    "fold_batches",
+    "inline_inner_graphs",
+    "lift_subscripts",
+    "slice_columns",
+    "solve_smaller_side",
+    "weights_before_solves",
+]
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.rewriting import inline_ofg_node
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import MergeOptimizer
 from pytensor.graph.rewriting.utils import rewrite_graph
@@ -21,7 +29,7 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
-from pytensor.tensor.subtensor import Subtensor
+from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from pytensor.tensor.type_other import NoneConst
 from pytensor.tensor.variable import TensorVariable
 
@@ -149,6 +157,26 @@ def solve_smaller_side(outputs: Sequence[TensorVariable]) -> list[TensorVariable
         half = pt.linalg.solve_triangular(L, columns, lower=lower, b_ndim=2)
         whole = pt.linalg.solve_triangular(L.mT, half, lower=not lower, b_ndim=2)
         fgraph.replace(node.outputs[0], whole.mT @ B, reason="solve_smaller_side")
+    return list(fgraph.outputs)
+
+
+def slice_columns(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return ``outputs`` with ``X[:, [j, j + 1, ...]]``, as kernels pick their active columns, written as ``X[:, j:k]``.
+
+    A slice is a view, and its gradient no scatter; of all columns it is ``X``.
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    for node in fgraph.toposort():
+        if not isinstance(node.op, AdvancedSubtensor) or node.op.idx_list[:1] != (slice(None),) or len(node.inputs) != 2:
+            continue
+        X, columns = node.inputs
+        if not isinstance(columns, Constant) or X.type.ndim != 2 or columns.data.ndim != 1 or columns.data.dtype.kind != "i":
+            continue
+        first, d = int(columns.data[0]), columns.data.size
+        if first < 0 or not np.array_equal(columns.data, np.arange(first, first + d)):
+            continue
+        picked = X if X.type.shape[1] == d else X[:, first : first + d]
+        fgraph.replace(node.outputs[0], picked, reason="slice_columns", import_missing=True)
     return list(fgraph.outputs)
 
 

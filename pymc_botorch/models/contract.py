@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pymc_botorch.models.covariance import PosteriorCovariance
 from pymc_botorch.models.errors import UnsupportedModelError
+from pymc_botorch.models.gradients import GradientsMixin
 from pymc_botorch.models.normal import PosteriorNormal
 from pymc_botorch.models.process import AbstractProcess
 from pymc_botorch.models.units import Units
@@ -29,7 +30,7 @@ JOINT_UP_TO = 32
 """Points for which mean and covariance come from one call; for more, the covariance waits until it is asked for."""
 
 
-class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin):
+class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
     """A BoTorch model that reads a posterior of PyMC.
 
     It is a ``GPyTorchModel`` by its interface only: no kernel, mean or prediction strategy of GPyTorch is used. Subclasses

@@ -1,0 +1,199 @@
+"""A model and points come in, gradients go out: those of mean, variance and sd, and the posterior of the function's gradient."""
+
+__all__ = ["GradientPosterior", "GradientsMixin", "gradient_posterior"]
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from botorch.exceptions.errors import BotorchTensorDimensionError
+from torch import Tensor
+
+from pymc_botorch.graph.derivatives import gradient_covariance_at, refuse_rough
+from pymc_botorch.graph.pointwise import PredictiveGradients, mean_gradients_at, with_roots
+from pymc_botorch.graph.readings import readings
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.process import AbstractProcess, CompiledProcess
+from pymc_botorch.models.units import Units
+
+if TYPE_CHECKING:
+    from pymc_botorch.inference.fitted import FittedGP
+    from pymc_botorch.models.fitted_gp import AbstractFittedGP
+
+
+class GradientPosterior[Array: (Tensor, np.ndarray)](NamedTuple):
+    """The posterior of a function's gradient at ``n`` points: a normal distribution.
+
+    Attributes:
+        mean: ``n x d``, in units of the outcome per unit of each input.
+        covariance: ``(n d) x (n d)``: point after point, the ``d`` entries of a gradient side by side.
+    """
+
+    mean: Array
+    covariance: Array
+
+    @property
+    def sd(self) -> Array:
+        """Standard deviation of each entry of the gradients, ``n x d``."""
+        return self.covariance.diagonal().clip(0.0).reshape(self.mean.shape) ** 0.5
+
+
+class GradientsMixin:
+    """Gradients of a model's predictions, for any process that is differentiable in its inputs."""
+
+    process: AbstractProcess
+    outcome_units: Units
+
+    def predictive_gradients(self, X: Tensor | np.ndarray) -> PredictiveGradients:
+        """Return mean, variance and standard deviation at points, and their gradients in ``X``.
+
+        They are those of the noise-free function, in raw units through both transforms. The gradient of the variance is not
+        the variance of the gradient: :func:`pymc_botorch.gradient_posterior` has that.
+
+        Args:
+            X: Points, ``... x d``, in raw units. The batches of a fantasy model's observations come first in the result.
+
+        Returns:
+            ``mean, variance, sd`` (``...``) and ``mean_gradient, variance_gradient, sd_gradient`` (``... x d``): tensors
+            for a tensor, in its dtype and detached from it, NumPy arrays for an array.
+
+        Raises:
+            BotorchTensorDimensionError: If ``X`` has another number of columns than the training inputs.
+            UnsupportedError: If the outcome transform is not linear, or the input transform makes several points of one.
+
+        Example:
+            >>> import numpy as np, pymc as pm, pymc_botorch
+            >>> X = np.linspace(0, 1, 8)[:, None]
+            >>> with pm.Model():
+            ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+            ...     y_ = gp.marginal_likelihood("y", X, X[:, 0] ** 2, sigma=0.1)
+            ...     model = pymc_botorch.PyMCGP.from_fitted(gp, {})
+            >>> model.predictive_gradients(X).mean_gradient.shape
+            (8, 1)
+        """
+        points = _points(self, X)
+        self.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
+        if batch := self.process.batch_shape:
+            points = torch.atleast_2d(points)
+            points = points.expand(*torch.broadcast_shapes(batch, points.shape[:-2]), *points.shape[-2:])
+        else:
+            points = points.unsqueeze(-2)
+        points = points.clone().requires_grad_()
+        with torch.enable_grad():
+            mean, cov = self.process.joint(_transformed(self, points))
+            variance = cov.diagonal(dim1=-2, dim2=-1)
+            slopes = [torch.autograd.grad(out.sum(), points, retain_graph=True)[0] for out in (mean, variance)]
+        values = (
+            [mean, variance, *slopes] if batch else [mean.squeeze(-1), variance.squeeze(-1), *(s.squeeze(-2) for s in slopes)]
+        )
+        result = with_roots(*(value.detach().numpy() for value in values))
+        return PredictiveGradients(*(_like(X, part) for part in result))
+
+
+def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X: Array) -> GradientPosterior[Array]:
+    """Return the posterior of the gradient of a model's function, jointly at the rows of ``X``.
+
+    Its mean is the gradient of the posterior mean. Its covariance says how sure the model is of a slope; it is not the
+    ``variance_gradient`` of :meth:`predictive_gradients <pymc_botorch.PyMCGP.predictive_gradients>`.
+
+    Args:
+        model: A fitted gp.
+        X: Points, ``n x d``, in raw units.
+
+    Returns:
+        Mean ``n x d`` and covariance ``(n d) x (n d)`` in raw units, through both transforms: tensors for a tensor, in its
+        dtype, NumPy arrays for an array. In a column that a kernel takes as an index they are zero.
+
+    Raises:
+        UnsupportedError: If the functions have no derivative (kernels Matern12 and Exponential), the outcome transform is
+            not linear, or the model was conditioned on more observations.
+        BotorchTensorDimensionError: If ``X`` is not ``n x d``.
+
+    Example:
+        >>> import numpy as np, pymc as pm, pymc_botorch
+        >>> X = np.linspace(0, 1, 8)[:, None]
+        >>> with pm.Model():
+        ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+        ...     y_ = gp.marginal_likelihood("y", X, X[:, 0] ** 2, sigma=0.1)
+        ...     model = pymc_botorch.PyMCGP.from_fitted(gp, {})
+        >>> slope = pymc_botorch.gradient_posterior(model, X)
+        >>> slope.mean.shape, slope.covariance.shape, slope.sd.shape
+        ((8, 1), (8, 8), (8, 1))
+    """
+    points = _points(model, X)
+    if points.ndim != 2:
+        raise BotorchTensorDimensionError(f"X has shape {tuple(points.shape)}. Pass n x {model.num_inputs} points.")
+    if not isinstance(model.process, CompiledProcess):
+        raise UnsupportedModelError(
+            "This model was conditioned on more observations, and their covariance with gradients is not computed. Refit the "
+            "gp to all data, or take predictive_gradients."
+        )
+    model.eval()
+    points.requires_grad_()
+    inputs = _transformed(model, points)
+    jacobian = _jacobian(inputs, points)  # n x d of the gp x d
+    at = inputs.detach().numpy()
+    fitted: FittedGP = model._fitted
+    with botorch_errors():
+        refuse_rough(fitted.graph.rough)
+        posterior = readings(fitted.graph, fitted.tier).condition([*fitted.data.values(), *fitted.point.values()])
+    n, d = at.shape
+    (mean,) = posterior(mean_gradients_at, at)
+    covariance, axes = np.empty((n, d, n, d)), np.eye(d)
+    for a in range(d):
+        for b in range(a + 1):
+            (block,) = posterior(gradient_covariance_at, at, axes[a], axes[b])  # n x n
+            covariance[:, a, :, b], covariance[:, b, :, a] = block, block.T
+    scale = model.outcome_units.scale
+    mean = scale * np.einsum("na,nai->ni", mean, jacobian)
+    covariance = scale**2 * np.einsum("nai,namb,mbj->nimj", jacobian, covariance, jacobian, optimize=True)
+    n, d = points.shape
+    return GradientPosterior(_like(X, mean), _like(X, covariance.reshape(n * d, n * d)))
+
+
+def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
+    """Return a copy of ``X`` in float64, checked, for a model whose gradients can be had."""
+    if model.outcome_units.transform is not None:
+        raise UnsupportedModelError(
+            f"The outcome transform {type(model.outcome_units.transform).__name__} is not linear, so that the function in raw "
+            "units is not Gaussian. Use Standardize, or take gradients of posterior(X) by torch."
+        )
+    d = model.num_inputs  # type: ignore[attr-defined]  # of the model that this is mixed into
+    points = X.detach().cpu() if isinstance(X, Tensor) else torch.from_numpy(np.array(X, dtype=np.float64))
+    if points.ndim < 1 or points.shape[-1] != d:
+        raise BotorchTensorDimensionError(
+            f"X has shape {tuple(points.shape)}. Pass ... x {d} points, as the model was fitted to."
+        )
+    if not points.isfinite().all():
+        raise InvalidDataError("X has NaN or infinite values, where nothing has a gradient. Leave these points out.")
+    return points.to(torch.float64).clone()
+
+
+def _transformed(model: GradientsMixin, points: Tensor) -> Tensor:
+    """Return points as the gp takes them, differentiable."""
+    inputs: Tensor = model.transform_inputs(points)  # type: ignore[attr-defined]  # of the model that this is mixed into
+    if inputs.shape[:-1] != points.shape[:-1]:
+        raise UnsupportedModelError(
+            "The input transform makes several points of one, so that a point has no gradient of its own. Use a model without it."
+        )
+    return inputs
+
+
+def _jacobian(inputs: Tensor, points: Tensor) -> np.ndarray:
+    """Return ``∂inputs/∂points`` of each row, ``n x d of inputs x d of points``."""
+    if inputs is points:
+        return np.broadcast_to(np.eye(points.shape[-1]), (*points.shape, points.shape[-1]))
+    rows = [
+        torch.autograd.grad(column.sum(), points, retain_graph=True, materialize_grads=True, allow_unused=True)[0]
+        if column.requires_grad
+        else torch.zeros_like(points)
+        for column in inputs.unbind(-1)
+    ]
+    return torch.stack(rows, dim=-2).numpy()
+
+
+def _like(X: Tensor | np.ndarray, values: np.ndarray) -> Any:
+    """Return values as a tensor of the dtype and device of ``X`` where that is one."""
+    if isinstance(X, Tensor):
+        return torch.from_numpy(np.array(values)).to(X if X.is_floating_point() else torch.float64)
+    return values
