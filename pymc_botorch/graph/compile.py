@@ -14,17 +14,7 @@ batch; the result is then vectorised. ``saved`` are the triangular solves of the
 ``n``, ``b`` and ``q`` are dynamic: new sizes compile nothing.
 """
 
-__all__ = [
-    "Arrays",
-    "Compiled",
-    "CompiledPosterior",
-    "ConditionedPosterior",
-    "CutPosterior",
-    "as_input",
-    "boundary_of",
-    "compile_function",
-    "compile_posterior",
-]
+__all__ = ["CompiledPosterior", "ConditionedPosterior", "CutPosterior", "boundary_of", "compile_posterior"]
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,9 +23,7 @@ from threading import Lock
 from typing import Self
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
-from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.tensor.elemwise import DimShuffle
@@ -43,27 +31,17 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import FitError
+from pymc_botorch.graph.functions import Arrays, Compiled, as_input, compile_function
 from pymc_botorch.graph.posterior import PosteriorGraph
-from pymc_botorch.graph.products import plain_products
 from pymc_botorch.graph.rewrites import (
     fold_batches,
-    inline_inner_graphs,
     lift_subscripts,
     solve_smaller_side,
     weights_before_solves,
 )
 from pymc_botorch.graph.traversal import descendants, is_solve, nodes_between
 
-type Arrays = tuple[np.ndarray, ...]
-type Compiled = Callable[..., list[np.ndarray]]
-
 _rows_lock = Lock()
-
-MODES: Mapping[Linker, Callable[[], Mode]] = {
-    "numba": lambda: get_mode("NUMBA"),
-    # fast_run fuses elementwise operations into what the Python linker then runs number by number
-    "python": lambda: Mode(linker="py", optimizer="fast_compile"),
-}
 
 
 @dataclass(frozen=True)
@@ -185,17 +163,6 @@ class ConditionedPosterior:
         return self
 
 
-def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
-    """Return ``array`` as compiled functions take it: C-contiguous, writeable, of the dtype they were compiled for.
-
-    Numba compiles anew, silently and for seconds, for each other layout and dtype.
-    """
-    flags = array.flags
-    if flags.c_contiguous and flags.writeable and array.dtype == dtype:
-        return array  # as nearly always; np.require takes longer to find that out
-    return np.require(array, dtype=dtype, requirements=["C_CONTIGUOUS", "WRITEABLE"])
-
-
 def compile_posterior(graph: PosteriorGraph, linker: Linker) -> CompiledPosterior:
     """Return the compiled functions of a posterior graph.
 
@@ -254,33 +221,6 @@ def _pull_back(X: TensorVariable, known: Mapping[Variable, Variable]) -> TensorV
 def _batched(variables: Sequence[Variable]) -> dict[Variable, Variable]:
     """Return a variable with a leading batch dimension for each."""
     return {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in variables}
-
-
-class _OneAtATime:
-    """A function behind a lock: PyTensor passes inputs and results through storage that its callers share."""
-
-    def __init__(self, function: Compiled) -> None:
-        self.function = function
-        self._lock = Lock()
-
-    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        with self._lock:
-            return self.function(*arrays)
-
-
-def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
-    """Return a function of arrays made by :func:`as_input`."""
-    function = pytensor.function(
-        inputs,
-        plain_products(inline_inner_graphs(outputs, all_kinds=linker == "python")),
-        mode=MODES[linker](),
-        on_unused_input="ignore",
-        trust_input=True,
-        name="pymc_botorch",
-    )
-    # What Numba made takes and returns arrays by itself, from any thread, and saves a quarter of a small call
-    jitted = getattr(function.vm, "jit_fn", None)
-    return _OneAtATime(function) if jitted is None else jitted
 
 
 def boundary_of(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:

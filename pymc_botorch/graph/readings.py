@@ -25,8 +25,9 @@ from pytensor.graph.replace import graph_replace
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import FitError
 from pymc_botorch.graph import background
-from pymc_botorch.graph.compile import Arrays, Compiled, CutPosterior, as_input, boundary_of, compile_function
+from pymc_botorch.graph.compile import CutPosterior, boundary_of
 from pymc_botorch.graph.derivatives import differentiable
+from pymc_botorch.graph.functions import Arrays, Compiled, as_input, compile_function
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.rewrites import slice_columns, weights_before_solves
 from pymc_botorch.graph.structures import MAX_STRUCTURES, structure

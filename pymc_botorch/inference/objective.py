@@ -28,7 +28,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import DataError
-from pymc_botorch.graph.compile import Compiled, as_input, compile_function
+from pymc_botorch.graph.functions import Compiled, as_input, compile_function
 from pymc_botorch.graph.inverses import inverse_from_factor
 from pymc_botorch.graph.likelihoods import is_data
 from pymc_botorch.graph.posterior import leaves_to_lift, without_broadcast

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pymc_botorch.graph.compile import Arrays, ConditionedPosterior
+from pymc_botorch.graph.compile import ConditionedPosterior
+from pymc_botorch.graph.functions import Arrays
 from pymc_botorch.models.errors import InvalidDataError
 
 type Points = tuple[np.ndarray, np.ndarray | None]

@@ -2,34 +2,25 @@
 
 __all__ = ["PyMCGP"]
 
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
-from botorch.utils.types import DEFAULT, _DefaultType
-from torch import Tensor
 
 from pymc_botorch.config import config
-from pymc_botorch.inference.build import BuiltGP, TrainingData, build, build_default_gp
-from pymc_botorch.inference.fitted import FittedGP, read_fitted
+from pymc_botorch.inference.fitted import read_fitted
 from pymc_botorch.inference.map import FitResult, fit_map
+from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
-from pymc_botorch.models.fitted_gp import FOLLOWING, AbstractFittedGP
-from pymc_botorch.models.training_data import UnitsOfPriors, prepare
 from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units
 
 if TYPE_CHECKING:
     import pymc as pm
-    from pytensor.tensor.variable import TensorVariable
-
-LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
 
 
-class PyMCGP(AbstractFittedGP):
+class PyMCGP(AbstractBuiltGP):
     """A PyMC gp with a marginal likelihood and one value per hyperparameter, as a BoTorch model.
 
     Made from data, and fitted by :meth:`fit`; or from a gp fitted in PyMC, by :meth:`from_fitted`. Acquisition functions,
@@ -79,51 +70,10 @@ class PyMCGP(AbstractFittedGP):
         ['noise', 'reach']
     """
 
-    units: UnitsOfPriors = "scaled"
-    """What the priors of ``build_gp`` are written for: ``"scaled"`` for inputs in the unit cube and a standardised outcome,
-    ``"natural"`` for the units of the data."""
-
     fit_result: FitResult | None = None
     """What the last :meth:`fit` did; None before it and for models made by :meth:`from_fitted`."""
 
-    _build_function: Callable[..., Any] | None = None
-    _own_attributes: frozenset[str] | None = None  # None: there is no builder
     _all_parameters: Mapping[str, Any] | None = None
-
-    def __init__(
-        self,
-        train_X: Tensor,
-        train_Y: Tensor,
-        train_Yvar: Tensor | None = None,
-        outcome_transform: OutcomeTransform | _DefaultType | None = DEFAULT,
-        input_transform: InputTransform | None = None,
-        *,
-        build_gp: Callable[..., Any] | None = None,
-    ) -> None:
-        if not (build_gp is None or callable(build_gp)):
-            raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
-        prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
-        users = frozenset(vars(self))
-        Model.__init__(self)
-        self._set_transforms(prepared.input_transform, prepared.outcome_transform)
-        self._dtype = train_X.dtype if train_X.is_floating_point() else torch.float64
-        self._build_function = build_gp
-        self._train_X, self._train_sd = prepared.raw_X, prepared.data.sigma
-        self._train_inputs, self._train_targets = map(torch.from_numpy, prepared.data[:2])
-        self._own_attributes = frozenset(vars(self)) - users | {*FOLLOWING, "_own_attributes", "_all_parameters", "fit_result"}
-
-    def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
-        """Build the PyMC model; subclasses write their own.
-
-        Args:
-            X: Inputs as the gp sees them, ``n x d``.
-            y: Outcomes as the gp sees them, ``n``.
-            sigma: Known sd of each observation, ``n``, where the model was given ``train_Yvar``.
-
-        Returns:
-            A ``pm.gp.Marginal`` or ``MarginalApprox`` whose ``marginal_likelihood`` was called, or ``(gp, {"gp": total})``.
-        """
-        return build_default_gp(X, y, sigma)
 
     def fit(
         self,
@@ -181,22 +131,6 @@ class PyMCGP(AbstractFittedGP):
             self._condition_at(built, data, point)
         self._all_parameters, self.fit_result = point, result
         return self.eval()
-
-    def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
-        """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
-
-        The priors of the PyMC model are part of the objective; the marginal likelihood that is passed only names the model.
-        """
-        if given := sorted(name for name, value in ignored.items() if value):
-            warnings.warn(
-                f"The model is fitted by its own fit(), which does not use {', '.join(given)}. Call model.fit(...) instead.",
-                UserWarning,
-                stacklevel=3,
-            )
-        if self._own_attributes is None:
-            self.added_loss_terms()
-        self.fit()
-        return mll if mll is None else mll.eval()
 
     @classmethod
     def from_fitted(
@@ -266,47 +200,6 @@ class PyMCGP(AbstractFittedGP):
             self._noisy = noisy
             self._condition(fitted, raw_X)
         return self.eval()
-
-    def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
-        if input_transform is not None:
-            self.input_transform = input_transform
-        if outcome_transform is not None:
-            self.outcome_transform = outcome_transform
-        self.outcome_units = read_units(outcome_transform)
-
-    @property
-    def _uses_default_model(self) -> bool:
-        return self._build_function is None and type(self).build_gp is PyMCGP.build_gp
-
-    def _build(self) -> tuple[BuiltGP, TrainingData]:
-        """Return what the builder makes, and the present data."""
-        data = TrainingData(self._train_inputs.numpy(), self._train_targets.numpy(), self._train_sd)
-        if self._build_function is not None:
-            return build(self._build_function, data), data
-        if self._uses_default_model:
-            return build(build_default_gp, data), data
-        assert self._own_attributes is not None
-        attributes = {name: value for name, value in vars(self).items() if name not in self._own_attributes}
-        for registered in (self._modules, self._parameters, self._buffers):
-            attributes |= {name: value for name, value in registered.items() if name not in LIBRARY_MODULES}
-        return build(self.build_gp, data, attributes), data
-
-    def _condition_at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, Any]) -> None:
-        fitted, noisy = built.at(data, point)
-        before = vars(self).get("_noisy")
-        self._noisy = noisy
-        try:
-            self._condition(fitted, self._train_X)
-        except Exception:
-            self._noisy = before
-            raise
-
-    def _unfitted(self) -> FittedGP:
-        built, data = self._build()
-        values = built.objective_values(data)
-        point = built.scales.natural(built.scales.support_point(values), values)
-        fitted, self._noisy = built.at(data, point)
-        return fitted
 
     @property
     def point(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 from pymc_botorch import cache_clear, cache_info, config, wait_for_numba
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.graph import background
-from pymc_botorch.graph.compile import compile_function
+from pymc_botorch.graph.functions import compile_function
 from pymc_botorch.graph.structures import compiled
 
 ENOUGH = 120.0  # seconds
