@@ -51,7 +51,6 @@ CLOSING = """
 
 | | why |
 |---|---|
-| `construct_inputs` and a constructor from data | models are made from fitted gps by `PyMCGP.from_fitted` |
 | `NoisyExpectedImprovement`, `LogNoisyExpectedImprovement` | BoTorch asks for a `SingleTaskGP` by class; `qLogNoisyExpectedImprovement` is the one to use |
 | Matheron paths (`PathwiseThompsonSampling`, `get_optimal_samples`, `MatheronPathModel`) | they sample a GPyTorch kernel's features; refused by name until they come. `MaxPosteriorSampling` works |
 | `AnalyticExpectedUtilityOfBestOption` | it reads the data points of a preference model |

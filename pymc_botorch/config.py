@@ -25,12 +25,12 @@ class Config:
     """The package's settings; each is checked when it is set.
 
     Attributes:
-        linker: How functions are compiled. ``"numba"`` is fast to call and takes PyTensor's Numba tens of seconds to compile
-            the first time on a machine (its disk cache serves later processes); ``"python"`` is ready in about a second and 5
-            to 10 times slower to call. ``"auto"`` (the default) begins with Python; once that has given its first answer,
-            another process of low priority compiles with Numba, which takes over at the next fit or model, never inside an
-            optimisation. It is read when a model is made or fitted: later changes leave existing models as they are. The
-            environment variable ``PYMC_BOTORCH_LINKER`` sets the initial value.
+        linker: How functions are compiled. ``"numba"`` is fast to call, and takes PyTensor's Numba one to two minutes to compile
+            the first time on a machine, in as many waits as there are functions (its disk cache serves later processes);
+            ``"python"`` is ready in about a second and 5 to 10 times slower to call. ``"auto"`` (the default) begins with Python;
+            once that has given its first answer, another process of low priority compiles with Numba, which takes over at the
+            next fit or model, never inside an optimisation. It is read when a model is made or fitted: later changes leave
+            existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets the initial value.
     """
 
     def __init__(self) -> None:

@@ -37,7 +37,7 @@ def execute(path: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"  # figures become outputs
-    os.environ.setdefault("PYTHONPATH", str(ROOT))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     named = [pathlib.Path(name).resolve() for name in sys.argv[1:]]
     for notebook_path in named or sorted((ROOT / "tutorials").glob("*.ipynb")):
         execute(notebook_path)

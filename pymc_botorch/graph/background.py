@@ -68,7 +68,7 @@ class _Worker:
         while True:
             with self.changed:
                 if not self.jobs or self.stopping:
-                    self.thread = None
+                    self.thread, child, self.child = None, self.child, None
                     break
                 job = self.jobs[0]
             try:
@@ -81,11 +81,12 @@ class _Worker:
             except Exception as error:
                 if not self.stopping:
                     self.errors.append("".join(traceback.format_exception_only(error)).strip())
-                self.dismiss()
+                child, self.child = self.child, None
+                _dismiss(child)
             with self.changed:
                 self.jobs.pop(0)
                 self.changed.notify_all()
-        self.dismiss()
+        _dismiss(child)
 
     def _fill_disk_cache(self, job: Job) -> None:
         if self.child is None:
@@ -99,17 +100,6 @@ class _Worker:
         if error := message.decode():
             raise RuntimeError(error)
 
-    def dismiss(self) -> None:
-        """Let the child go."""
-        child, self.child = self.child, None
-        if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-
     def stop(self) -> None:
         self.stopping = True
         thread, child = self.thread, self.child
@@ -121,6 +111,27 @@ class _Worker:
 
 _worker = _Worker()
 atexit.register(lambda: _worker.stop())
+
+
+def _after_fork() -> None:
+    """Begin anew in a forked process: threads are not forked, and the compiling child is the parent's."""
+    global _worker, compile_lock
+    _worker, compile_lock = _Worker(), RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _dismiss(child: subprocess.Popen | None) -> None:
+    if child is None:
+        return
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def request(job: Job) -> None:

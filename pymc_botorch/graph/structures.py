@@ -5,9 +5,10 @@ lengthscales written as arrays. A season's refit, another outcome or another ``p
 compiles nothing.
 """
 
-__all__ = ["CacheInfo", "cache_clear", "cache_info", "compiled", "compiled_posterior", "wait_for_numba"]
+__all__ = ["CacheInfo", "cache_clear", "cache_info", "clear_with_the_cache", "compiled", "compiled_posterior", "wait_for_numba"]
 
 import copyreg
+import os
 import warnings
 import weakref
 from collections import OrderedDict
@@ -41,6 +42,7 @@ class Graph(Protocol):
 _cache: OrderedDict[Hashable, Any] = OrderedDict()
 _lock = Lock()
 _structures: dict[int, Hashable] = {}
+_cleared_too: list[Any] = []
 _hits = 0
 _compilations = 0
 
@@ -53,12 +55,14 @@ class CacheInfo(NamedTuple):
         compilations: Structures compiled (a posterior is three functions, an objective one).
         structures: Structures held now.
         pending: Structures that wait for Numba to take over, that under way included.
+        builders: Builders whose graphs are held.
     """
 
     hits: int
     compilations: int
     structures: int
     pending: int
+    builders: int
 
 
 class Compiled(Protocol):
@@ -149,15 +153,31 @@ def cache_info() -> CacheInfo:
         >>> pymc_botorch.cache_info().pending
         0
     """
-    return CacheInfo(_hits, _compilations, len(_cache), background.pending())
+    return CacheInfo(_hits, _compilations, len(_cache), background.pending(), sum(map(len, _cleared_too)))
 
 
 def cache_clear() -> None:
-    """Forget all compiled structures and counts; models made before keep theirs."""
+    """Forget all compiled structures, builders and counts; models made before keep theirs."""
     global _hits, _compilations
     with _lock:
         _cache.clear()
+        for cache in _cleared_too:
+            cache.clear()
         _hits = _compilations = 0
+
+
+def clear_with_the_cache(builders: Any) -> None:
+    """Have ``cache_clear`` clear a mapping too, and ``cache_info`` count its builders."""
+    _cleared_too.append(builders)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def wait_for_numba(timeout: float | None = None) -> bool:

@@ -3,6 +3,7 @@
 __all__ = ["BuiltGP", "TrainingData", "build", "build_default_gp"]
 
 import inspect
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from pytensor.graph.traversal import ancestors
 from pymc_botorch.config import config
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.likelihoods import constant_value
+from pymc_botorch.graph.structures import clear_with_the_cache, structure
 from pymc_botorch.inference.fingerprint import fingerprint
 from pymc_botorch.inference.fitted import FittedGP, read_fitted_graphs
 from pymc_botorch.inference.objective import ObjectiveGraph, read_objective
@@ -30,7 +32,9 @@ type Role = str
 """``X``, ``y``, ``sigma``, ``n`` or ``d``: what of the training data a symbolic datum stands for."""
 
 _built: OrderedDict[Hashable, "BuiltGP"] = OrderedDict()
+_warned: set[Any] = set()
 _lock = Lock()
+clear_with_the_cache(_built)
 
 
 class TrainingData(NamedTuple):
@@ -105,15 +109,19 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
         UnsupportedGPError: If the gp is of a class without a Gaussian marginal likelihood.
     """
     _check_arguments(builder, data)
-    read = fingerprint(builder, attributes)
+    read, reason = fingerprint(builder, attributes)
     key = None if read is None else (read, data.X.shape[1], data.sigma is None)
     with _lock:
         if key is not None and key in _built:
             _built.move_to_end(key)
             return _built[key]
     built = _build(builder, data)
+    if key is not None and not _is_pure(built, builder, data):
+        key, reason = None, "values of its data, which it should take as symbolic"
     with _lock:
-        if key is not None:
+        if key is None:
+            _warn_of_rebuilding(builder, reason)
+        else:
             _built[key] = built
             while len(_built) > MAX_BUILT:
                 _built.popitem(last=False)
@@ -141,6 +149,32 @@ def build_default_gp(X: pt.TensorVariable, y: pt.TensorVariable, sigma: pt.Tenso
     gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(mean), cov_func=pm.gp.cov.ExpQuad(d, ls=lengthscale))
     gp.marginal_likelihood("observed", X, y, sigma=sd, jitter=0.0)
     return gp
+
+
+def _is_pure(built: BuiltGP, builder: Callable, data: TrainingData) -> bool:
+    """Say whether other data give the same graphs: a builder that reads values of its data would bake them in."""
+    rows = [*range(len(data.y))[::-1], 0]
+    other = _build(
+        builder,
+        TrainingData(0.9 * data.X[rows], 1.1 * data.y[rows] + 0.1, data.sigma if data.sigma is None else data.sigma[rows]),
+    )
+    same = structure(built.objective) == structure(other.objective)
+    same = same and structure(built.template.graph) == structure(other.template.graph)
+    pairs = zip(built.fixed.values(), other.fixed.values(), strict=True)
+    return same and all(one is two is None or np.array_equal(np.asarray(one), np.asarray(two)) for one, two in pairs)
+
+
+def _warn_of_rebuilding(builder: Callable, reason: str) -> None:
+    """Say once for each builder why it runs at each fit."""
+    code = getattr(getattr(builder, "__func__", builder), "__code__", None)
+    if code not in _warned:
+        _warned.add(code)
+        warnings.warn(
+            f"build_gp runs anew for each model, which takes some tenths of a second, because it depends on {reason}. Give it "
+            "numbers, arrays, functions and plain classes instead.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _check_arguments(builder: Callable, data: TrainingData) -> None:
@@ -176,10 +210,12 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
     objective_roles = _roles_of(sources, roles)
     if unused := set(arguments) - set(objective_roles.values()):
         raise DataError(f"build_gp does not use its argument {', '.join(sorted(unused))}. Put it into the gp's likelihood.")
+    changing = [variable for variable, role in roles.items() if role != "d"]
+    scales = Scales(pm_model, objective, sources, changing)
     fixed = {name: None if name in objective_roles else constant_value(leaf) for name, leaf in sources.items()}
     function, *observation = (fitted for fitted, _ in graphs)
     noisy = observation[0] if observation else None
-    return BuiltGP(function, noisy, own_roles, objective, fixed, objective_roles, Scales(pm_model, objective, sources))
+    return BuiltGP(function, noisy, own_roles, objective, fixed, objective_roles, scales)
 
 
 def _roles_of(sources: Mapping[str, Variable], roles: Mapping[Variable, Role]) -> dict[str, Role]:

@@ -1,15 +1,17 @@
 """A builder comes in, a hashable description of all that decides what it builds goes out, cheaply and by value.
 
-It reads the builder's code, what that closes over, the globals and attributes that it names, and the attributes of the object
-whose method it is. Two fingerprints are equal only if the same graph would be built; where something cannot be read by value
-(a random generator, a file), there is none, and the builder must run again.
+It reads the builder's code, what that closes over, the globals, modules and attributes that it names, and the attributes and
+classes of the object whose method it is. What it does not know how to read by value (a random generator, a file, ``eval``) has
+no fingerprint: the builder must run again.
 """
 
 __all__ = ["fingerprint"]
 
+import enum
 import functools
+import logging
+import pickle
 import sys
-import sysconfig
 import types
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
@@ -17,15 +19,32 @@ from typing import Any
 import numpy as np
 
 ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, np.dtype)
-INSTALLED = tuple({sysconfig.get_paths()[name] for name in ("purelib", "platlib", "stdlib", "platstdlib")})
+TRUSTED = set(sys.stdlib_module_names).union(
+    ("arviz", "botorch", "gpytorch", "linear_operator", "matplotlib", "numba", "numpy", "pandas", "pymc", "pymc_botorch"),
+    ("pytensor", "scipy", "torch", "xarray"),
+)
+"""Packages whose own code and state do not change what a builder builds."""
+
+BY_NAME = frozenset(("__import__", "eval", "exec", "getattr", "globals", "import_module", "locals", "vars"))
+"""Functions that reach what code does not name."""
+
+OF_CLASSES = {"__annotate__", "__annotate_func__", "__annotations__", "__dict__", "__doc__", "__firstlineno__", "__module__"} | {
+    "__static_attributes__",
+    "__weakref__",
+    "_abc_impl",
+}
+OF_DATACLASSES = {"__dataclass_fields__", "__dataclass_params__", "__match_args__", "__init__", "__repr__", "__eq__"} | {
+    f"__{name}__" for name in ("delattr", "ge", "gt", "hash", "le", "lt", "replace", "setattr")
+}
+MOST = 20_000  # things to read
 
 
-class _Unreadable(Exception):  # noqa: N818  # never leaves this module
+class Unreadable(Exception):  # noqa: N818  # it never leaves this module
     """A value whose content cannot be told."""
 
 
-def fingerprint(build: Any, attributes: Mapping[str, Any] | None = None) -> Hashable | None:
-    """Return what decides the result of ``build``, or None where that cannot be told.
+def fingerprint(build: Any, attributes: Mapping[str, Any] | None = None) -> tuple[Hashable | None, str]:
+    """Return what decides the result of ``build``, or None and the reason why that cannot be told.
 
     Args:
         build: A function, method, partial or callable object.
@@ -34,12 +53,14 @@ def fingerprint(build: Any, attributes: Mapping[str, Any] | None = None) -> Hash
     try:
         reader = _Reader()
         if attributes is None:
-            return reader.read(build)
-        function = build.__func__
-        classes = [reader.read_class(cls) for cls in type(build.__self__).__mro__ if not _is_installed(cls.__module__)]
-        return reader.read(function), tuple(classes), reader.read(dict(attributes))
-    except (_Unreadable, RecursionError):
-        return None
+            return reader.read(build), ""
+        owner = getattr(build, "__self__", None)
+        cls = owner if isinstance(owner, type) else type(owner)
+        return (reader.read(getattr(build, "__func__", build)), reader.read(cls), reader.read(dict(attributes))), ""
+    except Unreadable as reason:
+        return None, str(reason)
+    except Exception as error:  # whatever a stranger's object does when it is looked at
+        return None, repr(error)
 
 
 class _Reader:
@@ -48,70 +69,106 @@ class _Reader:
     def __init__(self) -> None:
         self.met: dict[int, int] = {}
         self.alive: list[Any] = []
+        self.names: frozenset[str] = frozenset()  # that the present code uses
+        self.modules: set[str] = set()  # that are being read
 
     def read(self, value: Any) -> Hashable:
-        if isinstance(value, ATOMS):
+        if type(value) in ATOMS or isinstance(value, np.dtype):
             # 1, 1.0 and True are equal, and so are 0.0 and -0.0, but build different graphs
             return type(value).__name__, repr(value) if isinstance(value, float | complex) else value
         if id(value) in self.met:
             return "again", self.met[id(value)]
+        if len(self.met) > MOST:
+            raise Unreadable("too many objects")
         self.met[id(value)] = len(self.met)
         self.alive.append(value)  # ids are of living objects
         if isinstance(value, types.ModuleType):
-            return "module", value.__name__
+            return self.read_module(value)
         if isinstance(value, types.FunctionType):
             return self.read_function(value)
+        if isinstance(value, types.CodeType):
+            return self.read_code(value, {})
         if isinstance(value, types.MethodType):
             return "method", self.read(value.__func__), self.read(value.__self__)
-        if isinstance(value, types.BuiltinFunctionType | np.ufunc):
+        if isinstance(value, types.BuiltinFunctionType | np.ufunc | types.WrapperDescriptorType | types.MethodDescriptorType):
             return "builtin", value
         if isinstance(value, type):
-            return ("class", value) if _is_installed(value.__module__) else self.read_class(value)
-        if isinstance(value, functools.partial):
+            return self.read_class(value)
+        return self.read_container(value)
+
+    def read_container(self, value: Any) -> Hashable:
+        cls = type(value)
+        if cls is functools.partial:
             return "partial", self.read(value.func), self.read(value.args), self.read(value.keywords)
-        if isinstance(value, dict | types.MappingProxyType):
-            return "dict", tuple((self.read(key), self.read(item)) for key, item in value.items())
-        if isinstance(value, list | tuple):
-            return type(value), tuple(map(self.read, value))
-        if isinstance(value, set | frozenset):
-            return type(value), frozenset(map(self.read, value))
+        if cls in (dict, types.MappingProxyType):
+            return cls, tuple((self.read(key), self.read(item)) for key, item in value.items())
+        if cls in (list, tuple):
+            return cls, tuple(map(self.read, value))
+        if cls in (set, frozenset):
+            if not all(type(item) in ATOMS for item in value):
+                raise Unreadable(f"a {cls.__name__} of objects")
+            return cls, frozenset(map(self.read, value))
+        if isinstance(value, tuple) and hasattr(cls, "_fields"):
+            return cls, tuple(map(self.read, value))
         return self.read_object(value)
 
+    def read_module(self, module: types.ModuleType) -> Hashable:
+        """Read of a module what the present code may take from it."""
+        if _is_trusted(module.__name__):
+            return "module", module.__name__
+        if module.__name__ in self.modules:
+            return "again", module.__name__
+        self.modules.add(module.__name__)
+        used = [(name, self.read_afresh(vars(module)[name])) for name in sorted(self.names) if name in vars(module)]
+        self.modules.remove(module.__name__)
+        return "module", module.__name__, tuple(used)
+
     def read_function(self, function: types.FunctionType) -> Hashable:
-        if _is_installed(function.__module__):
+        if _is_trusted(function.__globals__.get("__name__")):
             return "function", function
-        closure = {}
+        before, self.names = self.names, self.names | _all_names(function.__code__)
+        closure = []
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
-                closure[name] = self.read(cell.cell_contents)
+                content = cell.cell_contents
             except ValueError:
-                closure[name] = "empty"
-        return (
+                content = "a name without a value"
+            closure.append((name, self.read(content)))
+        found = (
             "function",
             self.read_code(function.__code__, function.__globals__),
-            tuple(closure.items()),
+            tuple(closure),
             self.read(function.__defaults__),
             self.read(function.__kwdefaults__),
+            self.read(vars(function)),
         )
+        self.names = before
+        return found
 
-    def read_code(self, code: types.CodeType, names: Mapping[str, Any]) -> Hashable:
-        constants = [
-            self.read_code(constant, names) if isinstance(constant, types.CodeType) else self.read(constant)
-            for constant in code.co_consts
-        ]
-        used = [(name, self.read_global(names[name], code.co_names)) for name in code.co_names if name in names]
+    def read_code(self, code: types.CodeType, scope: Mapping[str, Any]) -> Hashable:
+        used = []
+        for name in code.co_names:
+            if name in scope:
+                used.append((name, self.read_afresh(scope[name])))
+            elif name in BY_NAME:
+                raise Unreadable(f"{name}() in {code.co_name}")
+            if name in sys.modules and not _is_trusted(name):  # imported inside the function
+                used.append((f"import {name}", self.read_afresh(sys.modules[name])))
+        constants = [self.read_code(c, scope) if isinstance(c, types.CodeType) else self.read(c) for c in code.co_consts]
         return code.co_code, code.co_names, code.co_varnames, code.co_argcount, tuple(constants), tuple(used)
 
-    def read_global(self, value: Any, attributes: Iterable[str]) -> Hashable:
-        """Read a global; of a user's module, what the code may take from it."""
-        if isinstance(value, types.ModuleType) and not _is_installed(value.__name__):
-            return value.__name__, tuple((name, self.read(vars(value)[name])) for name in attributes if name in vars(value))
-        return self.read(value)
+    def read_afresh(self, value: Any) -> Hashable:
+        """Read a module again: another function may take other things from it."""
+        is_users = isinstance(value, types.ModuleType) and not _is_trusted(value.__name__)
+        return self.read_module(value) if is_users else self.read(value)
 
     def read_class(self, cls: type) -> Hashable:
-        skipped = ("__dict__", "__weakref__", "__doc__", "__module__", "__annotations__", "_abc_impl")
+        if _is_trusted(cls.__module__):
+            return "class", cls
+        bases = tuple(self.read(base) for base in cls.__mro__[1:])
+        skipped = OF_CLASSES | OF_DATACLASSES if "__dataclass_fields__" in vars(cls) else OF_CLASSES
         content = [(name, self.read_member(value)) for name, value in vars(cls).items() if name not in skipped]
-        return "class", cls, tuple(content)
+        return "class", cls, bases, tuple(content)
 
     def read_member(self, value: Any) -> Hashable:
         if isinstance(value, property):
@@ -125,23 +182,38 @@ class _Reader:
         return self.read(value)
 
     def read_object(self, value: Any) -> Hashable:
-        if hasattr(value, "__array__"):
-            array = np.asarray(value)
-            content = self.read(array.tolist()) if array.dtype.hasobject else array.tobytes()
-            return "array", type(value), str(array.dtype), array.shape, content
         cls = type(value)
+        origin = (cls.__module__ or "").partition(".")[0]
+        if cls is np.ndarray or isinstance(value, np.generic):
+            return self.read_array(value)
+        if origin == "torch" and hasattr(value, "detach"):
+            return cls, self.read_array(value.detach().cpu().numpy())
+        if origin in ("pandas", "xarray"):
+            return cls, pickle.dumps(value)
+        if isinstance(value, enum.Enum):
+            return cls, value.name, self.read(value.value)
+        if isinstance(value, logging.Logger):
+            return "logger", value.name
+        if isinstance(value, functools._lru_cache_wrapper):
+            return "cached", self.read(value.__wrapped__)
         plain = all(getattr(cls, name) is getattr(object, name) for name in ("__reduce_ex__", "__reduce__"))
-        if plain and hasattr(value, "__dict__") and not _is_installed(cls.__module__):
+        plain = plain and not isinstance(value, dict | list | tuple | set | frozenset | str | bytes | int | float)
+        slots = any("__slots__" in vars(base) for base in cls.__mro__)
+        if plain and not slots and hasattr(value, "__dict__") and (not _is_trusted(cls.__module__) or origin == "types"):
             return "object", self.read(cls), self.read(vars(value))
-        raise _Unreadable
+        raise Unreadable(f"a {cls.__module__}.{cls.__qualname__}")
+
+    def read_array(self, value: Any) -> Hashable:
+        array = np.asarray(value)
+        content = self.read(array.tolist()) if array.dtype.hasobject else array.tobytes()
+        return "array", type(value), str(array.dtype), array.shape, content
 
 
 @functools.cache
-def _is_installed(module: str | None) -> bool:
-    """Say whether a module is of the standard library or of an installed package, whose code does not change."""
-    if module is None:
-        return False
-    if module == "builtins" or module.partition(".")[0] == "pymc_botorch":
-        return True
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return module != "__main__" and file is not None and file.startswith(INSTALLED)
+def _is_trusted(module: str | None) -> bool:
+    return module is not None and module.partition(".")[0] in TRUSTED and module != "__main__"
+
+
+def _all_names(code: types.CodeType) -> frozenset[str]:
+    inner: Iterable[frozenset[str]] = (_all_names(c) for c in code.co_consts if isinstance(c, types.CodeType))
+    return frozenset(code.co_names).union(*inner)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from pymc.logprob.utils import ParameterValueError
 from scipy.optimize import minimize
 
 from pymc_botorch.config import Linker, Tier
@@ -19,7 +20,7 @@ from pymc_botorch.inference.build import BuiltGP, TrainingData
 from pymc_botorch.inference.objective import compile_objective
 
 REJECTED = 1e12
-"""The value of a step where density or gradient are not finite: L-BFGS-B takes a shorter one."""
+"""The value of a step where density or gradient are not finite, if the first is not larger: L-BFGS-B takes a shorter one."""
 DRIFT = 6.0
 """Distance from PyMC's initial point, unconstrained, beyond which a parameter may be on its way to a bound."""
 FLAT = 1e-2
@@ -36,7 +37,8 @@ class FitResult:
 
     Attributes:
         method: ``"map"``.
-        starts: Where each optimisation began: ``"warm start"``, ``"prior mode"`` or ``"prior draw"``.
+        starts: Where each optimisation began: ``"warm start"``, ``"prior mode"`` (PyMC's ``"initial point"`` where the priors
+            depend on the data) or ``"prior draw"``.
         values: Log posterior density that each reached, without Jacobian, for the data in the units of the gp; ``-inf`` where
             none of its steps was finite.
         evaluations: Evaluations of density and gradient, over all starts.
@@ -73,14 +75,29 @@ class _Objective:
         self.shapes = [np.shape(part) for part in like]
         self.ends = np.cumsum([np.size(part) for part in like]).tolist()
         self.evaluations = 0
+        self.rejected = REJECTED
+        self.best = np.inf, np.zeros(0)  # of the steps since begin
 
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         self.evaluations += 1
-        log_density, *gradient = self.function(*self.split(u), *self.data)
+        try:
+            log_density, *gradient = self.function(*self.split(u), *self.data)
+        except (ParameterValueError, np.linalg.LinAlgError):
+            return self.rejected, np.zeros_like(u)
         value, slope = -float(log_density), -join(gradient)
-        if np.isfinite(value) and np.isfinite(slope).all():
-            return value, slope
-        return REJECTED, np.zeros_like(u)
+        if not (np.isfinite(value) and np.isfinite(slope).all()):
+            return self.rejected, np.zeros_like(u)
+        if value < self.best[0]:
+            self.best = value, u.copy()
+        return value, slope
+
+    def begin(self, start: np.ndarray) -> float:
+        """Forget the best step, and return the value of the first, infinite where that is rejected."""
+        self.best, self.rejected = (np.inf, start), REJECTED
+        value, _ = self(start)
+        if np.isfinite(self.best[0]):
+            self.rejected = max(REJECTED, 10 * abs(value))
+        return self.best[0]
 
     def split(self, u: np.ndarray) -> list[np.ndarray]:
         parts = zip(self.shapes, [0, *self.ends], self.ends, strict=False)
@@ -150,20 +167,18 @@ def fit_map(
         warning,
     )
     if warning is not None:
-        warnings.warn(warning, FitWarning, stacklevel=4)
+        warnings.warn(warning, FitWarning, stacklevel=3)
     return point, result
 
 
 def _maximise(function: _Objective, start: np.ndarray, maxiter: int) -> _Optimum:
     """Climb from one start; the result is taken by its value, whatever the optimiser says of it."""
-    value, _ = function(start)
-    if value == REJECTED:
+    if not np.isfinite(function.begin(start)):
         return _Optimum(start, -np.inf, np.ones_like(start))
     found = minimize(function, start, jac=True, method="L-BFGS-B", options={"maxiter": maxiter, "ftol": 1e-10, "gtol": 1e-5})
-    if not found.fun <= value:
-        return _Optimum(start, -value, np.ones_like(start))
     spread = np.sqrt(np.abs(np.diag(found.hess_inv.todense())))
-    return _Optimum(found.x, -float(found.fun), np.where(found.jac == 0, np.inf, spread))
+    value, u = function.best
+    return _Optimum(u, -value, np.where(found.jac == 0, np.inf, spread))
 
 
 def _starts(
@@ -180,7 +195,10 @@ def _starts(
     if warm_start is not None:
         starts.append(("warm start", _warm(built, values, support, warm_start)))
     if len(starts) < num_starts:
-        starts.append(("prior mode", _prior_mode(built, data, function, support)))
+        if built.scales.priors_need_data:  # the mode of the prior is found without data
+            starts.append(("initial point", support))
+        else:
+            starts.append(("prior mode", _prior_mode(built, data, function, support)))
     if (k := num_starts - len(starts)) > 0:
         for drawn in built.scales.draws(k, seed, values):
             parts = [u if np.isfinite(u).all() else default for u, default in zip(drawn, support, strict=True)]
@@ -191,11 +209,12 @@ def _starts(
 def _warm(
     built: BuiltGP, values: Sequence[np.ndarray], support: Sequence[np.ndarray], point: Mapping[str, Any]
 ) -> list[np.ndarray]:
-    unconstrained = built.scales.unconstrained(built.scales.read(point), values)
+    natural = built.scales.read(point)
+    unconstrained = built.scales.unconstrained(natural, values)
     for name, u, default in zip(built.scales.names, unconstrained, support, strict=True):
         if np.shape(u) != np.shape(default) or not np.isfinite(u).all():
             raise DataError(
-                f"The warm start has {name} = {point[name]}, which this model cannot have. Pass a point of the same model."
+                f"The warm start has {name} = {natural[name]}, which this model cannot have. Pass a point of the same model."
             )
     return unconstrained
 
@@ -211,13 +230,14 @@ def _prior_mode(built: BuiltGP, data: TrainingData, function: _Objective, suppor
         values = [np.array(v, dtype=dtype) for v, dtype in zip(built.objective_values(none), dtypes, strict=True)]
         prior = _Objective(function.function, values, support)
         start = join(support)
-        mode = _maximise(prior, start, maxiter=100).u
+        mode = _maximise(prior, start, maxiter=100).u.copy()
         slope = prior(mode)[1]
-        for i, reached in enumerate(mode.copy()):
+        ran_off = []
+        for i, reached in enumerate(mode):
             ahead = mode.copy()
             ahead[i] += np.sign(reached - start[i]) or 1.0
-            if abs(prior(ahead)[1][i] - slope[i]) < FLAT:  # no curvature: it ran off, or never moved
-                mode[i] = start[i]
+            ran_off.append(abs(prior(ahead)[1][i] - slope[i]) < FLAT)  # no curvature: it ran off, or never moved
+        mode = np.where(ran_off, start, mode)
         _prior_modes[built] = [part.copy() for part in prior.split(mode)]
     return _prior_modes[built]
 
@@ -236,7 +256,10 @@ def _warning(
     def shown(u: np.ndarray, name: str) -> str:
         return np.array2string(built.scales.natural(function.split(u), values)[name], precision=3)
 
-    for i in np.flatnonzero((np.abs(best.u - support) > DRIFT) | (best.spread > DRIFT)):
+    # The distances are those of logarithms and the like; parameters on their natural scale have units of their own
+    scaled = np.repeat(built.scales.transformed, [np.size(part) for part in function.split(best.u)])
+    suspicious = scaled & ((np.abs(best.u - support) > DRIFT) | (best.spread > DRIFT))
+    for i in np.flatnonzero(suspicious | np.isinf(best.spread)):
         outwards = np.sign(best.u[i] - support[i]) or 1.0
         change = []
         for step in (outwards, -outwards):

@@ -33,7 +33,11 @@ class Scales:
     Natural are the values of the random variables, unconstrained those of the density's arguments.
     """
 
-    def __init__(self, pm_model: pm.Model, graph: ObjectiveGraph, sources: Mapping[str, Variable]) -> None:
+    def __init__(
+        self, pm_model: pm.Model, graph: ObjectiveGraph, sources: Mapping[str, Variable], changing: Sequence[Variable]
+    ) -> None:
+        self.priors_need_data = not set(changing).isdisjoint(ancestors(pm_model.free_RVs))
+        self.transformed = [pm_model.rvs_to_transforms[rv] is not None for rv in pm_model.free_RVs]
         self.names = [rv.name for rv in pm_model.free_RVs]
         self._pm_model, self._data = pm_model, list(graph.data.values())
         self._leaves = {sources[name]: variable for name, variable in graph.data.items()}
@@ -117,8 +121,11 @@ class Scales:
         self, outputs: Sequence[Variable], inputs: Sequence[Variable], updates: Mapping[Variable, Variable] | None = None
     ) -> pytensor.compile.Function:
         outputs = [pt.as_tensor(output).astype("float64") for output in outputs]
-        present = set(ancestors(outputs))
-        known = {leaf: symbol for leaf, symbol in self._leaves.items() if leaf in present}
+        known = {}
+        for leaf in ancestors(outputs):  # PyMC clones them where it makes initial points; what a clone holds is shared
+            for source, symbol in self._leaves.items():
+                if leaf is source or getattr(leaf, "container", leaf) is getattr(source, "container", source):
+                    known[leaf] = symbol
         if known:
             outputs = graph_replace(outputs, known, strict=False)
         return pytensor.function(

@@ -90,7 +90,10 @@ class AbstractBuiltGP(AbstractFittedGP):
         if self._own_attributes is None:
             self.added_loss_terms()
         self.fit()
-        return mll if mll is None else mll.eval()
+        if mll is None:
+            return None
+        mll.likelihood = self.likelihood  # as fitted
+        return mll.eval()
 
     def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
         if input_transform is not None:
@@ -101,7 +104,7 @@ class AbstractBuiltGP(AbstractFittedGP):
 
     @property
     def _uses_default_model(self) -> bool:
-        return self._build_function is None and type(self).build_gp is AbstractBuiltGP.build_gp
+        return self._build_function is None and getattr(self.build_gp, "__func__", None) is AbstractBuiltGP.build_gp
 
     def _build(self) -> tuple[BuiltGP, TrainingData]:
         """Return what the builder makes, and the present data."""
@@ -111,10 +114,14 @@ class AbstractBuiltGP(AbstractFittedGP):
         if self._uses_default_model:
             return build(build_default_gp, data), data
         assert self._own_attributes is not None
-        attributes = {name: value for name, value in vars(self).items() if name not in self._own_attributes}
+        attributes = {name: value for name, value in vars(self).items() if name not in (*self._own_attributes, "build_gp")}
         for registered in (self._modules, self._parameters, self._buffers):
             attributes |= {name: value for name, value in registered.items() if name not in LIBRARY_MODULES}
-        return build(self.build_gp, data, attributes), data
+        self.__dict__["_building"] = True
+        try:
+            return build(self.build_gp, data, attributes), data
+        finally:
+            del self.__dict__["_building"]
 
     def _condition_at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, Any]) -> None:
         fitted, noisy = built.at(data, point)
@@ -131,4 +138,5 @@ class AbstractBuiltGP(AbstractFittedGP):
         values = built.objective_values(data)
         point = built.scales.natural(built.scales.support_point(values), values)
         fitted, self._noisy = built.at(data, point)
+        self._all_parameters = point
         return fitted

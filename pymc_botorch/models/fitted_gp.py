@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.modules.module import _IncompatibleKeys
 
 from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.map import FitResult
 from pymc_botorch.models.conditioning import append_observations, check_observations, twin_of
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
@@ -37,6 +38,10 @@ class AbstractFittedGP(AbstractPyMCGP):
     _observation_process: AbstractProcess | None
     _dtype = torch.float64
     _train_sd: np.ndarray | None = None
+    _all_parameters: Mapping[str, np.ndarray] | None = None
+
+    fit_result: FitResult | None = None
+    """What the last fit did; None before it, after a state was loaded, and for models made from a fitted gp."""
 
     @abstractmethod
     def _unfitted(self) -> FittedGP:
@@ -44,9 +49,17 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def __getattr__(self, name: str) -> Any:
         """Compute what follows from the data when it is first asked for: constructors compile nothing."""
+        if "_building" in self.__dict__ and name in (*FOLLOWING, "input_transform", "outcome_transform"):
+            raise InvalidDataError(
+                f"build_gp reads {name} of its model, which changes with the data while the graph is built once. Use its "
+                "arguments and attributes of your own."
+            )
         if name in FOLLOWING and "_train_X" in self.__dict__ and "process" not in self.__dict__:
             with botorch_errors():
-                self._condition(self._unfitted(), self._train_X)
+                try:
+                    self._condition(self._unfitted(), self._train_X)
+                except AttributeError as error:  # of the user's; as it is, it would be said to be ours
+                    raise RuntimeError(f"build_gp failed: {error}") from error
             return getattr(self, name)
         return super().__getattr__(name)
 
@@ -202,13 +215,25 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def get_extra_state(self) -> Tensor:
         """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state."""
-        return pack(self._fitted.point)
+        return pack(self._hyperparameters)
+
+    @property
+    def _hyperparameters(self) -> Mapping[str, np.ndarray]:
+        """Those of the gp, and what its priors depend on where that is known."""
+        return {**(self._all_parameters or {}), **self._fitted.point}
+
+    def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
+        parameters = unpack(state)
+        others = set(self._hyperparameters) - set(fitted.point)
+        fitted = fitted.with_point({name: value for name, value in parameters.items() if name not in others})
+        self._all_parameters, self.fit_result = parameters, None
+        return fitted
 
     def set_extra_state(self, state: Tensor) -> None:
         """Condition the model on the hyperparameters in ``state``."""
         self._check_not_a_fantasy()
         with botorch_errors():
-            self._condition(self._fitted.with_point(unpack(state)), self._train_X)
+            self._condition(self._with_state(self._fitted, state), self._train_X)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
@@ -241,7 +266,7 @@ class AbstractFittedGP(AbstractPyMCGP):
         own = {key: value for key, value in state_dict.items() if key.startswith(("input_transform.", "outcome_transform."))}
         with botorch_errors():
             if "_extra_state" in state_dict:
-                fitted = fitted.with_point(unpack(state_dict["_extra_state"]))
+                fitted = self._with_state(fitted, state_dict["_extra_state"])
             torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)
             self.outcome_units = read_units(transform)
             if keep_transforms:

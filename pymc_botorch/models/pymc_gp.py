@@ -3,6 +3,7 @@
 __all__ = ["PyMCGP"]
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 from botorch.models.model import Model
@@ -11,7 +12,7 @@ from botorch.models.transforms.outcome import OutcomeTransform
 
 from pymc_botorch.config import config
 from pymc_botorch.inference.fitted import read_fitted
-from pymc_botorch.inference.map import FitResult, fit_map
+from pymc_botorch.inference.map import fit_map
 from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units
@@ -70,11 +71,6 @@ class PyMCGP(AbstractBuiltGP):
         ['noise', 'reach']
     """
 
-    fit_result: FitResult | None = None
-    """What the last :meth:`fit` did; None before it and for models made by :meth:`from_fitted`."""
-
-    _all_parameters: Mapping[str, Any] | None = None
-
     def fit(
         self,
         warm_start: "PyMCGP | Mapping[str, Any] | None" = None,
@@ -90,7 +86,8 @@ class PyMCGP(AbstractBuiltGP):
         Args:
             warm_start: A fitted model, or a point of the same PyMC model, to begin with; hyperparameters are on the scale of the
                 outcome as the gp sees it. None is no warm start.
-            num_starts: How many runs: from the warm start, the mode of the prior, and draws from the prior.
+            num_starts: How many runs: from the warm start, the mode of the prior, and draws from the prior. One is enough where
+                earlier fits of the campaign found one optimum only (``fit_result.values``).
             seed: Of the draws.
             maxiter: Iterations of each run.
 
@@ -105,8 +102,13 @@ class PyMCGP(AbstractBuiltGP):
         Warns:
             FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
         """
-        for name, number, least in (("num_starts", num_starts, 1), ("maxiter", maxiter, 1), ("seed", seed, 0)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        options: tuple[tuple[str, Any, int], ...] = (
+            ("num_starts", num_starts, 1),
+            ("maxiter", maxiter, 1),
+            ("seed", seed, 0),
+        )
+        for name, number, least in options:
+            if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
                 raise InvalidDataError(f"{name} is {number!r}. Pass a whole number from {least} up.")
         if self._own_attributes is None:
             raise UnsupportedModelError(
@@ -115,16 +117,16 @@ class PyMCGP(AbstractBuiltGP):
             )
         if "process" in vars(self):
             self._check_not_a_fantasy()
-        start = (warm_start._all_parameters or warm_start.point) if isinstance(warm_start, PyMCGP) else warm_start
+        start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
         with botorch_errors():
             built, data = self._build()
             point, result = fit_map(
                 built,
                 data,
                 warm_start=start,
-                num_starts=num_starts,
-                seed=seed,
-                maxiter=maxiter,
+                num_starts=int(num_starts),
+                seed=int(seed),
+                maxiter=int(maxiter),
                 tier=config.linker,
                 quiet=self._uses_default_model,
             )
@@ -204,4 +206,4 @@ class PyMCGP(AbstractBuiltGP):
     @property
     def point(self) -> dict[str, Any]:
         """The hyperparameters, by name, on their natural scale (copies)."""
-        return {name: value.copy() for name, value in self._fitted.point.items()}
+        return {name: value.copy() for name, value in self._hyperparameters.items()}

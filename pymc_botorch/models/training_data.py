@@ -133,7 +133,7 @@ def _check_scale(X: Tensor, Y: Tensor, *, scaled_inputs: bool, scaled_outcomes: 
             f"input_transform=Normalize(d={X.shape[-1]}, bounds=torch.tensor(...)) with the bounds of your search space (the "
             f'data lie within {bounds}), or say units = "natural" in a subclass whose priors are in the units of the data.',
             InputDataWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
     if not scaled_outcomes:
         check_standardization(Y)

@@ -1,17 +1,27 @@
 """Equal fingerprints only for builders that build the same."""
 
+import enum
 import functools
+import logging
 import random
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytest
+import torch
 
-from pymc_botorch.inference.fingerprint import fingerprint
+from pymc_botorch.inference import fingerprint as fingerprint_module
 
 SCALE = 0.5
+
+
+def fingerprint(*arguments: object) -> object:
+    return fingerprint_module.fingerprint(*arguments)[0]
 
 
 def with_closure(value: object) -> Callable:
@@ -103,3 +113,86 @@ def test_what_cannot_be_read_by_value_has_no_fingerprint(value: object) -> None:
         assert fingerprint(with_closure(value)) is not None
     else:
         assert fingerprint(with_closure(value)) is None
+
+
+def module(name: str, monkeypatch: pytest.MonkeyPatch, **content: object) -> ModuleType:
+    made = ModuleType(name)
+    vars(made).update(content)
+    monkeypatch.setitem(sys.modules, name, made)
+    return made
+
+
+def test_modules_imported_inside_held_in_closures_and_nested_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = module("lab", monkeypatch)
+    lab.priors = module("lab.priors", monkeypatch, LS=1.0, lab=lab)  # type: ignore[attr-defined]
+
+    def imports_inside(X, y):  # type: ignore[no-untyped-def]
+        import lab.priors as p
+
+        return p.LS
+
+    def closes_over(X, y):  # type: ignore[no-untyped-def]
+        return lab.priors.LS  # type: ignore[attr-defined]
+
+    before = [fingerprint(imports_inside), fingerprint(closes_over)]
+    assert None not in before
+    lab.priors.LS = 2.0  # type: ignore[attr-defined]
+    assert all(a != b for a, b in zip(before, [fingerprint(imports_inside), fingerprint(closes_over)], strict=True))
+
+
+class Base:
+    ls = 1.0
+
+    def build_gp(self, X: object, y: object) -> object:
+        return self.ls
+
+    @classmethod
+    def build_for_all(cls, X: object, y: object) -> object:
+        return cls.ls
+
+
+class Longer(Base):
+    pass
+
+
+class Fluent(dict):
+    level = 1.0
+
+
+@dataclass(frozen=True)
+class Priors:
+    reach: float = 1.0
+
+
+def test_bases_classes_functions_and_labels_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_attribute(X, y):  # type: ignore[no-untyped-def]
+        return with_attribute.ls
+
+    with_attribute.ls = 1.0  # type: ignore[attr-defined]
+    frame = pd.DataFrame({"a": [1.0], "b": [2.0]})
+    builders = [with_closure(Longer()), with_closure(Longer), Longer().build_for_all, with_attribute]
+    before = [fingerprint(b) for b in builders] + [fingerprint(with_closure(frame)), fingerprint(Longer().build_gp, {})]
+    assert None not in before
+    assert fingerprint(Base().build_gp, {}) != before[-1]
+    monkeypatch.setattr(Base, "ls", 2.0)
+    with_attribute.ls = 2.0  # type: ignore[attr-defined]
+    swapped = frame.rename(columns={"a": "b", "b": "a"})
+    after = [fingerprint(b) for b in builders] + [fingerprint(with_closure(swapped)), fingerprint(Longer().build_gp, {})]
+    assert all(a != b for a, b in zip(before, after, strict=True))
+
+
+def test_settings_as_people_write_them_are_read_and_the_rest_is_not_guessed() -> None:
+    log = logging.getLogger("trial")
+
+    class Kernel(enum.Enum):
+        ROUGH = 1
+        SMOOTH = 2
+
+    read = [Priors(), Priors(2.0), Kernel.ROUGH, Kernel.SMOOTH, log, torch.nn.Parameter(torch.ones(2)), torch.ones(2)]
+    prints = [fingerprint(with_closure(value)) for value in read]
+    assert None not in prints
+    assert len(set(prints)) == len(read)
+    assert fingerprint(with_closure(Priors())) == prints[0]
+    assert fingerprint(with_closure(Fluent())) is None
+    assert fingerprint(eval("lambda X, y: globals()['SCALE']")) is None
+    assert fingerprint_module.fingerprint(with_closure(random.Random(1)))[1] == "a random.Random"

@@ -208,7 +208,7 @@ def test_thirty_growing_rounds_three_outcomes_and_leave_one_out_compile_each_str
             PyMCGP(X[:10][keep], Y[:10][keep], build_gp=unseen).fit(num_starts=1).posterior(X[:2])
     fantasies = model.condition_on_observations(X[-2:], Y[-2:])
     assert fantasies.posterior(X[:1]).mean.isfinite().all()
-    assert len(built) == 1
+    assert len(built) == 2  # the second, once, to see that other data give the same graphs
     assert cache_info().compilations == 2  # the posterior and the objective
 
 
@@ -495,3 +495,119 @@ def test_the_default_builder_is_what_the_method_builds() -> None:
     data = training_data()
     ours, method = build(build_default_gp, data), model_of(PyMCGP.build_gp.__get__(object()), data)
     assert ours.scales.names == [rv.name for rv in method.free_RVs] == ["lengthscale", "mean", "noise"]
+
+
+def hierarchical(X: Any, y: Any) -> pm.gp.Marginal:
+    z = pm.Normal("z", pm.Normal("mu"), pm.HalfNormal("tau"), dims="feature")
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=pt.exp(z)))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+def from_data(X: Any, y: Any) -> pm.gp.Marginal:
+    level = pm.Normal("level", y.mean(), y.std() + 0.1)
+    reach = pm.LogNormal("reach", pt.log(X.max(0) - X.min(0) + 0.1), 0.5)
+    gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(level), cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=reach))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+def one_noise_each(X: Any, y: Any) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=pm.LogNormal("ell", -1, 0.5)))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 0.5, dims="obs_id"))
+    return gp
+
+
+@pytest.mark.parametrize("builder", [hierarchical, from_data, one_noise_each])
+def test_priors_that_depend_on_parameters_or_data_are_fitted_and_forget_earlier_data(builder: Callable) -> None:
+    X, Y = raw_data()
+    first = PyMCGP(X, Y, outcome_transform=Standardize(1), build_gp=builder).fit()
+    again = [PyMCGP(X[:9], Y[:9] + 5, build_gp=builder), PyMCGP(X[:9], Y[:9] + 5, build_gp=builder)]
+    unfitted = [again[0].point]
+    again[0].fit()
+    cache_clear()
+    unfitted.append(again[1].point)
+    for name, value in unfitted[1].items():
+        np.testing.assert_array_equal(unfitted[0][name], value)
+    assert again[1].fit().fit_result.values == pytest.approx(again[0].fit_result.values, rel=1e-8)
+    warm = PyMCGP(X, Y, build_gp=builder).fit(warm_start=first.point, num_starts=1)
+    assert warm.fit_result.log_posterior >= first.fit_result.log_posterior - 1e-3
+    loaded = PyMCGP(X, Y, build_gp=builder)
+    loaded.load_state_dict(first.state_dict())
+    assert set(loaded.point) == set(first.point)
+
+
+def reads_values(X: Any, y: Any) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=float(y.get_value().std())))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+def test_a_builder_that_reads_values_of_its_data_runs_anew_and_says_so() -> None:
+    X, Y = raw_data()
+    options: dict[str, Any] = {"outcome_transform": None, "build_gp": reads_values}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputDataWarning)
+        with pytest.warns(UserWarning, match="values of its data"):
+            PyMCGP(X, Y, **options).fit()
+        densities = [PyMCGP(X, factor * Y, **options).fit().fit_result.log_posterior for factor in (1, 3)]
+        cache_clear()
+        assert PyMCGP(X, 3 * Y, **options).fit().fit_result.log_posterior == pytest.approx(densities[1])
+
+
+class ReadsTransform(PyMCGP):
+    def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+        return known_scale(X, y, float(self.outcome_transform.stdvs))
+
+
+def known_scale(X: Any, y: Any, ls: float) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=ls))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+class Misspelt(PyMCGP):
+    def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+        return known_scale(X, y, self.lengthscal)
+
+
+class Static(PyMCGP):
+    @staticmethod
+    def build_gp(X: Any, y: Any) -> pm.gp.Marginal:
+        return known_scale(X, y, 0.5)
+
+
+def test_builders_of_other_forms_are_used_and_mistakes_inside_them_are_shown() -> None:
+    X, Y = raw_data()
+    with pytest.raises(InputDataError, match="build_gp reads outcome_transform of its model"):
+        ReadsTransform(X, Y).fit()
+    with pytest.raises(RuntimeError, match=r"build_gp failed: .*lengthscal"):
+        Misspelt(X, Y).point  # noqa: B018  # what is raised is the test
+    static, patched = Static(X, Y).fit(), PyMCGP(X, Y)
+    patched.build_gp = lambda X, y: known_scale(X, y, 0.5)  # type: ignore[method-assign]
+    assert patched.fit().fit_result.values == static.fit_result.values
+
+
+def test_a_parameter_in_natural_units_far_from_its_prior_mean_is_at_no_bound() -> None:
+    def build_gp(X: Any, y: Any) -> pm.gp.Marginal:
+        level = pm.Normal("level", 6000, 3000)
+        gp = pm.gp.Marginal(
+            mean_func=pm.gp.mean.Constant(level), cov_func=1000**2 * pm.gp.cov.Matern52(2, ls=pm.LogNormal("ell", -1, 0.5))
+        )
+        gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", 5, 0.5))
+        return gp
+
+    X, Y = raw_data()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InputDataWarning)
+        assert PyMCGP(X, 3000 * Y, outcome_transform=None, build_gp=build_gp).fit().fit_result.warning is None
+
+
+def test_fitting_through_botorch_gives_the_likelihood_as_fitted_and_a_loaded_state_has_no_fit_result() -> None:
+    X, Y = raw_data()
+    model = PyMCGP(X, Y)
+    mll = fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    assert mll.likelihood is model.likelihood
+    model.load_state_dict(PyMCGP(X, -Y).fit().state_dict())
+    assert model.fit_result is None
+    assert model.fit(num_starts=np.int64(1)).fit_result is not None
