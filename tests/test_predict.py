@@ -10,7 +10,7 @@ from gp_zoo import ZOO
 from zoo import marginal
 
 from pymc_botorch import compile_predict, symbolic_gradients, symbolic_posterior
-from pymc_botorch.graph import compile as compile_module
+from pymc_botorch.graph import functions as functions_module
 from pymc_botorch.graph import readings as readings_module
 from pymc_botorch.graph.pointwise import PredictiveGradients, mixture
 
@@ -220,7 +220,7 @@ def test_other_data_points_and_numbers_of_points_compile_nothing(monkeypatch: py
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a function was compiled")
 
-    monkeypatch.setattr(compile_module.pytensor, "function", fail)
+    monkeypatch.setattr(functions_module.pytensor, "function", fail)
     other = marginal(n=9, seed=4)
     for at in (np.zeros((1, 2)), np.zeros((50, 2))):
         compile_predict(other.gp, {**other.point, "eta": 0.3}, model=other.pm_model).gradients(at)
@@ -229,7 +229,7 @@ def test_other_data_points_and_numbers_of_points_compile_nothing(monkeypatch: py
 def test_bad_input_is_refused_before_anything_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     case = marginal()
     predictor = compile_predict(case.gp, case.point, model=case.pm_model)
-    monkeypatch.setattr(readings_module, "_compile", None)
+    monkeypatch.setattr(readings_module, "compile_function", None)
     for at, message in (
         (np.zeros((3, 1)), r"shape \(3, 1\). Pass ... x 2 points"),
         (np.float64(3), r"shape \(\). Pass"),

@@ -86,8 +86,8 @@ def refuse_rough(names: Sequence[str]) -> None:
     """Raise an ``UnsupportedGPError`` if there are ``names`` of kernels without derivative."""
     if names:
         raise UnsupportedGPError(
-            f"Functions with the covariance {' and '.join(names)} have no derivative: a gradient of theirs would only show the "
-            "1e-12 that PyMC adds to squared distances. Use Matern32, Matern52 or ExpQuad."
+            f"Functions with the covariance {' and '.join(names)} have no derivative that can be computed: PyMC's expression has "
+            "a kink at distance zero, where a gradient would only show rounding. Use Matern32, Matern52 or ExpQuad."
         )
 
 

@@ -28,8 +28,9 @@ from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.likelihoods import constant_value, split_jitter
 from pymc_botorch.graph.observations import Observations, kernels_in
 
-ROUGH = (pm.gp.cov.Matern12, pm.gp.cov.Exponential)
-"""Kernels with a kink at distance zero: their functions have no derivative anywhere."""
+ROUGH = (pm.gp.cov.Matern12, pm.gp.cov.Exponential, pm.gp.cov.Circular)
+"""Kernels with a kink at distance zero: functions of the first two have no derivative anywhere; those of ``Circular`` have one,
+but PyMC writes its distance with an absolute value, which PyTensor cannot differentiate twice there."""
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,14 @@ from pymc_botorch.graph.derivatives import differentiable
 from pymc_botorch.graph.functions import Arrays, Compiled, as_input, compile_function
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.rewrites import slice_columns, weights_before_solves
-from pymc_botorch.graph.structures import MAX_STRUCTURES, structure
+from pymc_botorch.graph.structures import MAX_STRUCTURES, clear_with_the_cache, count_compilation, structure
 
 type Build = Callable[[CutPosterior], tuple[Sequence[Variable], Sequence[Variable]]]
 """A function of the cut posterior that returns inputs and outputs of what to compile; the frozen arrays are added."""
 
 _cache: OrderedDict[Hashable, "Readings"] = OrderedDict()
 _lock = RLock()
+clear_with_the_cache(_cache, "structures")
 
 
 class Readings:
@@ -81,6 +82,7 @@ class Readings:
             if build not in self._functions:
                 with background.compile_lock:
                     self._functions[build] = compile_reading((self._cut, build), self._linker).function
+                count_compilation()
             return self._functions[build]
 
     def answered(self, build: Build, values: Sequence[np.ndarray]) -> None:

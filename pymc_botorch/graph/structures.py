@@ -5,7 +5,16 @@ lengthscales written as arrays. A season's refit, another outcome or another ``p
 compiles nothing.
 """
 
-__all__ = ["CacheInfo", "cache_clear", "cache_info", "clear_with_the_cache", "compiled", "compiled_posterior", "wait_for_numba"]
+__all__ = [
+    "CacheInfo",
+    "cache_clear",
+    "cache_info",
+    "clear_with_the_cache",
+    "compiled",
+    "compiled_posterior",
+    "count_compilation",
+    "wait_for_numba",
+]
 
 import copyreg
 import os
@@ -14,7 +23,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from pytensor.graph.basic import Constant, Variable
@@ -42,7 +51,7 @@ class Graph(Protocol):
 _cache: OrderedDict[Hashable, Any] = OrderedDict()
 _lock = Lock()
 _structures: dict[int, Hashable] = {}
-_cleared_too: list[Any] = []
+_cleared_too: dict[str, list[Any]] = {"builders": [], "structures": []}
 _hits = 0
 _compilations = 0
 
@@ -52,7 +61,7 @@ class CacheInfo(NamedTuple):
 
     Attributes:
         hits: Requests that found their structure compiled.
-        compilations: Structures compiled (a posterior is three functions, an objective one).
+        compilations: Structures compiled (a posterior is three functions, an objective one, each other prediction one).
         structures: Structures held now.
         pending: Structures that wait for Numba to take over, that under way included.
         builders: Builders whose graphs are held.
@@ -153,7 +162,8 @@ def cache_info() -> CacheInfo:
         >>> pymc_botorch.cache_info().pending
         0
     """
-    return CacheInfo(_hits, _compilations, len(_cache), background.pending(), sum(map(len, _cleared_too)))
+    structures, builders = (sum(map(len, _cleared_too[kind])) for kind in ("structures", "builders"))
+    return CacheInfo(_hits, _compilations, len(_cache) + structures, background.pending(), builders)
 
 
 def cache_clear() -> None:
@@ -161,14 +171,21 @@ def cache_clear() -> None:
     global _hits, _compilations
     with _lock:
         _cache.clear()
-        for cache in _cleared_too:
+        for cache in (*_cleared_too["builders"], *_cleared_too["structures"]):
             cache.clear()
         _hits = _compilations = 0
 
 
-def clear_with_the_cache(builders: Any) -> None:
-    """Have ``cache_clear`` clear a mapping too, and ``cache_info`` count its builders."""
-    _cleared_too.append(builders)
+def clear_with_the_cache(held: Any, kind: Literal["builders", "structures"]) -> None:
+    """Have ``cache_clear`` clear a mapping too, and ``cache_info`` count what it holds."""
+    _cleared_too[kind].append(held)
+
+
+def count_compilation() -> None:
+    """Have ``cache_info`` count something that was compiled elsewhere."""
+    global _compilations
+    with _lock:
+        _compilations += 1
 
 
 def _after_fork() -> None:

@@ -34,7 +34,7 @@ type Role = str
 _built: OrderedDict[Hashable, "BuiltGP"] = OrderedDict()
 _warned: set[Any] = set()
 _lock = Lock()
-clear_with_the_cache(_built)
+clear_with_the_cache(_built, "builders")
 
 
 class TrainingData(NamedTuple):
