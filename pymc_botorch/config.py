@@ -28,7 +28,7 @@ class Config:
         linker: How functions are compiled. ``"numba"`` is fast to call, and takes PyTensor's Numba one to two minutes to compile
             the first time on a machine, in as many waits as there are functions (its disk cache serves later processes);
             ``"python"`` is ready in about a second and 5 to 10 times slower to call. ``"auto"`` (the default) begins with Python;
-            once that has given its first answer, another process of low priority compiles with Numba, which takes over at the
+            ten seconds after its first answer another process of low priority compiles with Numba, which takes over at the
             next fit or model, never inside an optimisation. It is read when a model is made or fitted: later changes leave
             existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets the initial value.
     """

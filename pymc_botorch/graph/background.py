@@ -25,6 +25,7 @@ import pytensor
 compile_lock = RLock()
 """Held by whoever compiles in this process: PyTensor makes no promise about threads."""
 
+HEAD_START = 10.0  # seconds between the first answer and the start of the child: a first batch wants all cores
 NICENESS = 10
 PATIENCE_AT_EXIT = 5.0  # seconds for a load that is under way; nothing waits for the child
 
@@ -54,6 +55,7 @@ class _Worker:
         self.jobs: list[Job] = []
         self.errors: list[str] = []
         self.stopping = False
+        self.awaited = False
         self.thread: Thread | None = None
         self.child: subprocess.Popen | None = None
 
@@ -65,6 +67,8 @@ class _Worker:
                 self.thread.start()
 
     def run(self) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.stopping or self.awaited, HEAD_START)
         while True:
             with self.changed:
                 if not self.jobs or self.stopping:
@@ -101,7 +105,9 @@ class _Worker:
             raise RuntimeError(error)
 
     def stop(self) -> None:
-        self.stopping = True
+        with self.changed:
+            self.stopping = True
+            self.changed.notify_all()
         thread, child = self.thread, self.child
         if child is not None:
             child.kill()
@@ -153,7 +159,11 @@ def errors() -> list[str]:
 def wait(timeout: float | None = None) -> bool:
     """Wait until nothing is pending; return False where ``timeout`` (seconds) ended first."""
     with _worker.changed:
-        return _worker.changed.wait_for(lambda: not _worker.jobs, timeout)
+        _worker.awaited = True
+        _worker.changed.notify_all()
+        done = _worker.changed.wait_for(lambda: not _worker.jobs, timeout)
+        _worker.awaited = False
+        return done
 
 
 def serve() -> None:
