@@ -144,7 +144,8 @@ class Predictor:
         flat = points.reshape(math.prod(lead), *points.shape[-kept:])
         some = flat if flat.size else np.zeros((1, *flat.shape[1:]))  # a batched operation of PyTensor refuses none
         outputs = [[part[: len(flat)] for part in draw(build, some)] for draw in (self._draws if draws is None else draws)]
-        return [np.stack(parts).reshape(len(outputs), *lead, *parts[0].shape[1:]) for parts in zip(*outputs, strict=True)]
+        stacked = (parts[0][None] if len(parts) == 1 else np.stack(parts) for parts in zip(*outputs, strict=True))
+        return [parts.reshape(len(outputs), *lead, *parts.shape[2:]) for parts in stacked]
 
     def _noisy(self) -> list[ConditionedReadings]:
         """Return new observations whose noise is a covariance, conditioned when first asked for."""
