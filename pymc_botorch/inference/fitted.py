@@ -1,6 +1,6 @@
 """A fitted gp, its PyMC model and a point come in; graph, data and parameters go out, ready to be conditioned."""
 
-__all__ = ["FittedGP", "read_fitted", "read_fitted_graphs"]
+__all__ = ["FittedGP", "model_in_context", "read_fitted", "read_fitted_graphs"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -116,17 +116,26 @@ def read_fitted(
         DataError: If gp, data, point and model do not fit together.
         TypeError: If there is no model.
     """
-    if not isinstance(model, pm.Model | None):
-        raise TypeError(f"model is a {type(model).__name__}. Pass the pm.Model of the gp.")
-    if model is None and pm.Model.get_context(error_if_none=False) is None:
-        raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
-    pm_model = pm.modelcontext(model)
+    pm_model = model_in_context(model)
     graphs = read_fitted_graphs(gp, pm_model, given, jitter=jitter, inputs_transformed=inputs_transformed)
     values = read_point(pm_model, point, {name for fitted, _ in graphs for name in fitted.graph.parameters})
     function, *observation = [
         replace(fitted, point={name: values[name] for name in fitted.graph.parameters}) for fitted, _ in graphs
     ]
     return function, (observation[0] if observation else None)
+
+
+def model_in_context(model: pm.Model | None) -> pm.Model:
+    """Return the model, or that in context where it is None.
+
+    Raises:
+        TypeError: If there is none.
+    """
+    if not isinstance(model, pm.Model | None):
+        raise TypeError(f"model is a {type(model).__name__}. Pass the pm.Model of the gp.")
+    if model is None and pm.Model.get_context(error_if_none=False) is None:
+        raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
+    return pm.modelcontext(model)
 
 
 def read_fitted_graphs(

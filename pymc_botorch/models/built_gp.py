@@ -19,7 +19,6 @@ from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.models.errors import InvalidDataError
 from pymc_botorch.models.fitted_gp import FOLLOWING, AbstractFittedGP
 from pymc_botorch.models.training_data import UnitsOfPriors, prepare
-from pymc_botorch.models.units import read_units
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -94,13 +93,6 @@ class AbstractBuiltGP(AbstractFittedGP):
             return None
         mll.likelihood = self.likelihood  # as fitted
         return mll.eval()
-
-    def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
-        if input_transform is not None:
-            self.input_transform = input_transform
-        if outcome_transform is not None:
-            self.outcome_transform = outcome_transform
-        self.outcome_units = read_units(outcome_transform)
 
     @property
     def _uses_default_model(self) -> bool:

@@ -40,6 +40,8 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
     _num_outputs = 1
     _supports_batched_models = False
 
+    _posterior_class: type[GPyTorchPosterior] = GPyTorchPosterior
+
     process: AbstractProcess
     """The noise-free function given the data, in the units of the outcome."""
 
@@ -124,7 +126,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
         mvn = _normal_at(inputs, correlated or self.process, like)
         if correlated is None and observation_noise is not False:
             mvn = _add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
-        posterior = GPyTorchPosterior(mvn)
+        posterior = self._posterior_class(mvn)
         if self.outcome_units.transform is not None:
             posterior = self.outcome_units.transform.untransform_posterior(posterior, X=inputs)
         return posterior if posterior_transform is None else posterior_transform(posterior=posterior, X=inputs)
@@ -241,11 +243,11 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
 
 def _normal_at(X: Tensor, process: AbstractProcess, like: Tensor) -> MultivariateNormal:
     """Return the multivariate normal at ``X`` in the dtype of ``like``, its covariance lazy for many points."""
-    if X.shape[-2] <= JOINT_UP_TO or process.batch_shape or X.numel() == 0:
+    if X.shape[-2] <= JOINT_UP_TO or X.numel() == 0 or (plain := process.without_batches(X)) is None:
         mean, cov = process.joint(X)
         return PosteriorNormal(mean.to(like), to_linear_operator(cov.to(like)))
     mean = process.mean(X).to(like)
-    return PosteriorNormal(mean, PosteriorCovariance(X, mean, process))
+    return PosteriorNormal(mean, PosteriorCovariance(plain[1], mean, plain[0]))
 
 
 def _add_noise(mvn: MultivariateNormal, noise: Tensor) -> MultivariateNormal:

@@ -9,6 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from botorch.models.model import Model
+from botorch.models.transforms.input import InputTransform
+from botorch.models.transforms.outcome import OutcomeTransform
 from gpytorch.constraints import GreaterThan
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
@@ -24,7 +27,7 @@ from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
 from pymc_botorch.models.state import pack, unchanged_on_error, unpack
-from pymc_botorch.models.units import read_units, undo
+from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
 
 FOLLOWING = ("_fitted", "_noise", "_noisy", "_observation_process", "likelihood", "process")
 """What follows from data and hyperparameters."""
@@ -42,6 +45,31 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     fit_result: FitResult | None = None
     """What the last fit did; None before it, after a state was loaded, and for models made from a fitted gp."""
+
+    @classmethod
+    def _snapshot(
+        cls,
+        fitted: FittedGP,
+        noisy: FittedGP | None,
+        input_transform: InputTransform | None,
+        outcome_transform: OutcomeTransform | None,
+    ) -> Self:
+        """Return the model of a gp fitted in PyMC, with copies of the transforms that were applied to its data."""
+        raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
+        self = cls.__new__(cls)
+        Model.__init__(self)
+        read_units(outcome_transform)  # checks it
+        self._set_transforms(*(transform and fitted_copy(transform) for transform in (input_transform, outcome_transform)))
+        self._noisy = noisy
+        self._condition(fitted, raw_X)
+        return self.eval()
+
+    def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
+        if input_transform is not None:
+            self.input_transform = input_transform
+        if outcome_transform is not None:
+            self.outcome_transform = outcome_transform
+        self.outcome_units = read_units(outcome_transform)
 
     @abstractmethod
     def _unfitted(self) -> FittedGP:
@@ -65,15 +93,23 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def _condition(self, fitted: FittedGP, raw_X: Tensor) -> None:
         """Set everything that follows from data and hyperparameters."""
-        conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
+        process, noise = self._process_of(fitted)
         if self._noisy is not None:
             self._noisy = self._noisy.with_data(fitted.X, fitted.y).with_point(fitted.point)
         self._fitted, self._train_X, self._train_inputs = fitted, raw_X, torch.from_numpy(fitted.X)
         self._train_targets = torch.from_numpy(fitted.y)
-        self._noise = torch.from_numpy(conditioned.noise)  # () or n
+        self._noise = noise
         self._observation_process = None
-        self.process = CompiledProcess(conditioned)
-        self.likelihood = _likelihood(self._noise)
+        self.process = process
+        self.likelihood = _likelihood(noise, known=noise.ndim > len(process.batch_shape))
+
+    def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
+        """Return the posterior in the units of the outcome, and the noise variance of the gp's: ``()`` or ``n``."""
+        conditioned = replace(fitted.condition(), offset=self.outcome_units.offset, scale=self.outcome_units.scale)
+        return CompiledProcess(conditioned), torch.from_numpy(conditioned.noise)
+
+    def _prior_of(self, fitted: FittedGP) -> AbstractProcess:
+        return CompiledProcess(fitted.prior())
 
     @property
     def num_inputs(self) -> int:
@@ -84,16 +120,17 @@ class AbstractFittedGP(AbstractPyMCGP):
     def observation_process(self) -> AbstractProcess | None:
         """New observations given the data, where their noise is a covariance; compiled when first asked for."""
         if self._observation_process is None and self._noisy is not None:
-            noisy = self._noisy.condition()
-            self._observation_process = CompiledProcess(
-                replace(noisy, offset=self.outcome_units.offset, scale=self.outcome_units.scale)
-            )
+            self._observation_process = self._process_of(self._noisy)[0]
         return self._observation_process
 
     @property
     def noise_variance(self) -> Tensor:
         """Variance of a new observation, in squared units of the gp: the mean over the training observations."""
-        return self._noise if self._noise.ndim == 0 else self._noise.mean(-1)
+        return self._noise.mean(-1) if self._noise_is_known else self._noise
+
+    @property
+    def _noise_is_known(self) -> bool:
+        return isinstance(self.likelihood, FixedNoiseGaussianLikelihood)
 
     @property
     def observation_jitter(self) -> float:
@@ -182,9 +219,9 @@ class AbstractFittedGP(AbstractPyMCGP):
         new._train_X = append_observations(self._train_X, X.detach().to(torch.float64), 2, batch)
         new._train_inputs = append_observations(self._train_inputs, inputs.detach(), 2, batch)
         new._train_targets = append_observations(self._train_targets, targets.detach(), 1, batch)
-        if self._noise.ndim:
+        if self._noise_is_known:
             new._noise = append_observations(self._noise, variances.detach(), 1, batch)
-            new.likelihood = _likelihood(new._noise)
+            new.likelihood = _likelihood(new._noise, known=True)
         return new
 
     def _undo(self, inputs: Tensor) -> Tensor:
@@ -208,7 +245,7 @@ class AbstractFittedGP(AbstractPyMCGP):
                 "Use the sum, or pm.gp.Marginal."
             )
         inputs = self.transform_inputs(X) if self.training else X
-        mean, cov = CompiledProcess(self._fitted.prior()).joint(inputs.to(torch.float64))
+        mean, cov = self._prior_of(self._fitted).joint(inputs.to(torch.float64))
         if inputs.shape == self._train_inputs.shape and torch.equal(inputs.to(torch.float64), self._train_inputs):
             cov = cov + self.observation_jitter * torch.eye(cov.shape[-1], dtype=cov.dtype)
         return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))
@@ -280,19 +317,19 @@ class AbstractFittedGP(AbstractPyMCGP):
             self._condition(fitted, self._train_X)
 
     def _check_not_a_fantasy(self) -> None:
-        if not isinstance(self.process, CompiledProcess):
+        if isinstance(self.process, ConditionedProcess):
             raise UnsupportedModelError(
                 "This model was conditioned on more observations; its data and hyperparameters are fixed. Change the model "
                 "that it came from, and condition that."
             )
 
 
-def _likelihood(noise: Tensor) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
+def _likelihood(noise: Tensor, *, known: bool) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
     """Return GPyTorch's likelihood with this noise variance, in the units of the gp, as BoTorch reads it."""
-    if noise.ndim:
+    if known:
         with min_fixed_noise(double_value=0.0):  # PyMC takes noise as it is
             likelihood = FixedNoiseGaussianLikelihood(noise=noise)
     else:
-        likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None)).double()
-        likelihood.noise_covar.raw_noise.data.fill_(float(noise))
+        likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None), batch_shape=noise.shape).double()
+        likelihood.noise_covar.raw_noise.data.copy_(noise.unsqueeze(-1))
     return likelihood.requires_grad_(False)

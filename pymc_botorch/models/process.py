@@ -39,6 +39,13 @@ class AbstractProcess(ABC):
         """Return the last ``k`` rows of the covariance, ``... x k x q``."""
         return self.joint(X)[1][..., X.shape[-2] - k :, :]
 
+    def without_batches(self, X: Tensor) -> "tuple[AbstractProcess, Tensor] | None":
+        """Return a process with no batches of its own and the inputs at which it equals this one at ``X``; None: there is none.
+
+        A covariance that waits to be asked for is sliced and permuted by its inputs, so they must say all.
+        """
+        return None if self.batch_shape else (self, X)
+
 
 @dataclass(frozen=True)
 class CompiledProcess(AbstractProcess):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
-from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
 
@@ -15,7 +14,6 @@ from pymc_botorch.inference.fitted import read_fitted
 from pymc_botorch.inference.map import fit_map
 from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
-from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -193,15 +191,7 @@ class PyMCGP(AbstractBuiltGP):
             fitted, noisy = read_fitted(
                 gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
-            self = cls.__new__(cls)
-            Model.__init__(self)
-            read_units(outcome_transform)  # checks it
-            transforms = (transform and fitted_copy(transform) for transform in (input_transform, outcome_transform))
-            self._set_transforms(*transforms)
-            self._noisy = noisy
-            self._condition(fitted, raw_X)
-        return self.eval()
+            return cls._snapshot(fitted, noisy, input_transform, outcome_transform)
 
     @property
     def point(self) -> dict[str, Any]:
