@@ -3,6 +3,7 @@
 __all__ = [
     "FitResult",
     "FitWarning",
+    "FullyBayesianPyMCGP",
     "GradientPosterior",
     "Prediction",
     "PredictiveGradients",
@@ -24,6 +25,7 @@ from pymc_botorch.graph.pointwise import PredictiveGradients
 from pymc_botorch.graph.structures import cache_clear, cache_info, wait_for_numba
 from pymc_botorch.inference.map import FitResult
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
+from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
 from pymc_botorch.models.gradients import GradientPosterior, gradient_posterior
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.predict import Prediction, Predictor, compile_predict, symbolic_gradients, symbolic_posterior

@@ -1,13 +1,18 @@
 """A point or posterior draws as people have them come in, one dict of values per draw goes out."""
 
-__all__ = ["check_draws", "split_draws"]
+__all__ = ["FittedDraws", "check_draws", "read_fitted_draws", "split_draws"]
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
+import pymc as pm
 
 from pymc_botorch.errors import DataError
+from pymc_botorch.inference.fitted import FittedGP, model_in_context, read_fitted_graphs
+from pymc_botorch.inference.points import read_point
 
 SAMPLE_DIMS = ("chain", "draw", "sample")  # the last is ArviZ's extract
 
@@ -46,3 +51,110 @@ def check_draws(draws: Sequence[Mapping[str, np.ndarray]], names: Iterable[str])
             if not np.isfinite(draw[name]).all():
                 raise DataError(f"Draw {s} has {name} = {draw[name]}. Leave this draw out.")
     return [{name: np.asarray(draw[name]) for name in names} for draw in draws]
+
+
+@dataclass(frozen=True)
+class FittedDraws(FittedGP):
+    """A gp with ``S`` draws of its hyperparameters.
+
+    Attributes:
+        point: The draws of each of ``graph.parameters``, ``S x ...``.
+        num_draws: ``S``.
+    """
+
+    num_draws: int
+
+    def each(self) -> list[FittedGP]:
+        """Return the gp at each draw."""
+        shared = {field.name: getattr(self, field.name) for field in fields(FittedGP)}
+        return [
+            FittedGP(**{**shared, "point": {name: draws[s, ...] for name, draws in self.point.items()}})
+            for s in range(self.num_draws)
+        ]
+
+    def with_point(self, point: Mapping[str, np.ndarray]) -> Self:
+        """Return the gp with other draws, also with more or fewer.
+
+        Raises:
+            DataError: If they are not of the same names and shapes, or differ in their number.
+        """
+        expected = {name: value.shape[1:] for name, value in self.point.items()}
+        given = {name: np.shape(value)[1:] for name, value in point.items()}
+        numbers = {len(value) if np.ndim(value) else 0 for value in point.values()} or {self.num_draws}
+        if expected != given or len(numbers) != 1 or 0 in numbers:
+            raise DataError(f"The draws have shapes {given} after their number, {numbers}. Pass as many of each, {expected}.")
+        return replace(self, point={name: np.asarray(point[name]) for name in self.point}, num_draws=numbers.pop())
+
+
+def read_fitted_draws(
+    gp: pm.gp.Marginal,
+    idata: Any,
+    num_draws: int | None,
+    *,
+    model: pm.Model | None,
+    given: Mapping[str, Any] | None,
+    jitter: float | None,
+    inputs_transformed: bool,
+) -> tuple[FittedDraws, FittedDraws | None]:
+    """Return everything that the posterior of ``gp`` at each draw needs, as ``read_fitted`` does for a point.
+
+    Raises:
+        DataError: If draws are too few, or a parameter is missing or not finite in one of them; and as ``read_fitted``.
+    """
+    pm_model = model_in_context(model)
+    draws, labels = _select_draws(idata, num_draws)
+    graphs = [
+        fitted for fitted, _ in read_fitted_graphs(gp, pm_model, given, jitter=jitter, inputs_transformed=inputs_transformed)
+    ]
+    needed = {name for fitted in graphs for name in fitted.graph.parameters}
+    if missing := sorted(needed - set(draws[0])):
+        raise DataError(
+            f"The posterior has no draws of {', '.join(missing)} (it has {', '.join(draws[0]) or 'nothing'}). Pass what "
+            "pm.sample() returned for this model."
+        )
+    for draw, label in zip(draws, labels, strict=True):
+        for name in sorted(needed):
+            if not np.isfinite(draw[name]).all():
+                raise DataError(f"{name} is {draw[name]} at {label}. Leave this draw out.")
+    read_point(pm_model, draws[0], needed)  # checks names, shapes and support
+    function, *observation = [
+        FittedDraws(
+            **{
+                **vars(fitted),
+                "point": {name: np.stack([draw[name] for draw in draws]) for name in fitted.graph.parameters},
+                "num_draws": len(draws),
+            }
+        )
+        for fitted in graphs
+    ]
+    return function, (observation[0] if observation else None)
+
+
+def _select_draws(idata: Any, num_draws: Any) -> tuple[list[dict[str, np.ndarray]], list[str]]:
+    """Return evenly spaced draws of all chains, and where each is."""
+    posterior = (
+        idata if hasattr(idata, "data_vars") and not getattr(idata, "children", None) else getattr(idata, "posterior", idata)
+    )
+    dims = [dim for dim in SAMPLE_DIMS if dim in getattr(posterior, "dims", ())]
+    if not hasattr(posterior, "data_vars") or not dims:
+        raise DataError(
+            f"idata is a {type(idata).__name__} without a posterior of draws. Pass what pm.sample() returns, or its "
+            "posterior as a dataset with the dimensions chain and draw; for a single point there is PyMCGP."
+        )
+    if not (num_draws is None or (not isinstance(num_draws, bool) and isinstance(num_draws, Integral) and num_draws > 0)):
+        raise DataError(f"num_draws is {num_draws!r}. Pass a whole number from 1 up, or None for all draws.")
+    sizes = tuple(posterior.sizes[dim] for dim in dims)
+    total = int(np.prod(sizes))
+    if total < (wanted := num_draws or 1):
+        raise DataError(
+            f"The posterior has {total} draws, but num_draws is {wanted}. Sample more, or pass num_draws=None for all."
+        )
+    count = total if num_draws is None else int(num_draws)
+    chosen = ((np.arange(count) + 0.5) * total / count).astype(int)
+    places = np.unravel_index(chosen, sizes)
+    labels = [", ".join(f"{dim} {place[s]}" for dim, place in zip(dims, places, strict=True)) for s in range(count)]
+    arrays = {}
+    for name, variable in posterior.data_vars.items():
+        if set(dims) <= set(variable.dims):
+            arrays[str(name)] = variable.transpose(*dims, ...).to_numpy()[places]
+    return [{name: values[s, ...] for name, values in arrays.items()} for s in range(count)], labels

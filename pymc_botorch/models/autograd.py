@@ -4,9 +4,10 @@ PyTensor differentiates; this module only transposes: ``backward`` is the compil
 Everything is computed in float64 on the CPU and handed back on the device of the inputs, in their dtype.
 """
 
-__all__ = ["joint_moments", "mean_and_rows"]
+__all__ = ["joint_moments", "joint_moments_of_draws", "mean_and_rows"]
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,23 @@ def joint_moments(posterior: ConditionedPosterior, X: Tensor) -> tuple[Tensor, T
     if X.ndim == 3:
         return mean, cov
     return mean.reshape(*batch, q), cov.reshape(*batch, q, q)
+
+
+def joint_moments_of_draws(posteriors: Sequence[ConditionedPosterior], X: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean ``... x S x q`` and covariance ``... x S x q x q`` of ``S`` posteriors at the same ``X``, ``... x q x d``.
+
+    It is a loop over the draws, in one node of torch's graph.
+    """
+    *batch, q, d = X.shape
+    flat, S = X.reshape(math.prod(batch), q, d), len(posteriors)
+    if flat.shape[0] == 0 or q == 0:
+        mean = flat.sum(-1).unsqueeze(-2).expand(-1, S, q)
+        cov = mean.unsqueeze(-1).expand(*mean.shape, q)
+    elif torch.is_grad_enabled() and X.requires_grad:
+        mean, cov = _MomentsOfDraws.apply(flat, posteriors)
+    else:
+        mean, cov = _stacked([_evaluate(flat, posterior)[:2] for posterior in posteriors])
+    return mean.reshape(*batch, S, q), cov.reshape(*batch, S, q, q)
 
 
 def mean_and_rows(posterior: ConditionedPosterior, X: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -85,6 +103,39 @@ class _Moments(torch.autograd.Function):
         return _to_torch(X_bar, X), None
 
     _pull_back_once = staticmethod(once_differentiable(_pull_back))
+
+
+class _MomentsOfDraws(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, posteriors: Sequence[ConditionedPosterior]) -> tuple[Tensor, Tensor]:
+        ctx.posteriors, ctx.solves, moments = posteriors, [], []
+        for posterior in posteriors:
+            mean, cov, ctx.points, solves = _evaluate(X, posterior)
+            moments.append((mean, cov))
+            ctx.solves.append(solves)
+        ctx.save_for_backward(X)
+        ctx.set_materialize_grads(False)
+        return _stacked(moments)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
+        (X,) = ctx.saved_tensors
+        b, q, _ = X.shape
+        points, spoilt = ctx.points
+        mean_bars, cov_bars = _bar(mean_bar, b, len(ctx.solves), q), _bar(cov_bar, b, len(ctx.solves), q, q)
+        X_bar = np.zeros(X.shape)
+        for s, (posterior, solves) in enumerate(zip(ctx.posteriors, ctx.solves, strict=True)):
+            X_bar += posterior.vjp(points, mean_bars[:, s], cov_bars[:, s], solves)
+        if spoilt is not None:
+            X_bar[spoilt] = np.nan
+        return _to_torch(X_bar, X), None
+
+
+def _stacked(moments: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Return means ``b x S x q`` and covariances ``b x S x q x q`` from those of each draw."""
+    means, covs = zip(*moments, strict=True)
+    return torch.stack(means, dim=1), torch.stack(covs, dim=1)
 
 
 class _Rows(torch.autograd.Function):

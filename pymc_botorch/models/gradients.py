@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError
+from botorch.posteriors.fully_bayesian import MCMC_DIM
 from torch import Tensor
 
 from pymc_botorch.graph.derivatives import gradient_covariance_at, refuse_rough
-from pymc_botorch.graph.pointwise import PredictiveGradients, mean_gradients_at, with_roots
+from pymc_botorch.graph.pointwise import PredictiveGradients, mean_gradients_at, mixture, with_roots
 from pymc_botorch.graph.readings import readings
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess
@@ -43,6 +44,7 @@ class GradientsMixin:
 
     process: AbstractProcess
     outcome_units: Units
+    _is_fully_bayesian: bool
 
     def predictive_gradients(self, X: Tensor | np.ndarray) -> PredictiveGradients:
         """Return mean, variance and standard deviation at points, and their gradients in ``X``.
@@ -51,7 +53,8 @@ class GradientsMixin:
         the variance of the gradient: :func:`pymc_botorch.gradient_posterior` has that.
 
         Args:
-            X: Points, ``... x d``, in raw units. The batches of a fantasy model's observations come first in the result.
+            X: Points, ``... x d``, in raw units. The batches of a fantasy model's observations come first in the
+                result; draws are averaged.
 
         Returns:
             ``mean, variance, sd`` (``...``) and ``mean_gradient, variance_gradient, sd_gradient`` (``... x d``): tensors
@@ -73,20 +76,24 @@ class GradientsMixin:
         """
         points = _points(self, X)
         self.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
-        if batch := self.process.batch_shape:
-            points = torch.atleast_2d(points)
-            points = points.expand(*torch.broadcast_shapes(batch, points.shape[:-2]), *points.shape[-2:])
-        else:
-            points = points.unsqueeze(-2)
+        draws = self._is_fully_bayesian
+        batch = self.process.batch_shape
+        given = len(batch) > draws  # observations with batches
+        points = torch.atleast_2d(points) if given else points.unsqueeze(-2)
+        points = points.unsqueeze(MCMC_DIM) if draws else points
+        points = points.expand(*torch.broadcast_shapes(batch, points.shape[:-2]), *points.shape[-2:])
         points = points.clone().requires_grad_()
         with torch.enable_grad():
             mean, cov = self.process.joint(_transformed(self, points))
             variance = cov.diagonal(dim1=-2, dim2=-1)
             slopes = [torch.autograd.grad(out.sum(), points, retain_graph=True)[0] for out in (mean, variance)]
         values = (
-            [mean, variance, *slopes] if batch else [mean.squeeze(-1), variance.squeeze(-1), *(s.squeeze(-2) for s in slopes)]
+            [mean, variance, *slopes] if given else [mean.squeeze(-1), variance.squeeze(-1), *(s.squeeze(-2) for s in slopes)]
         )
+        if draws:  # to the front
+            values = [value.movedim(axis - given, 0) for value, axis in zip(values, (-1, -1, -2, -2), strict=True)]
         result = with_roots(*(value.detach().numpy() for value in values))
+        result = mixture(result) if draws else result
         return PredictiveGradients(*(_like(X, part) for part in result))
 
 
@@ -123,6 +130,11 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
     points = _points(model, X)
     if points.ndim != 2:
         raise BotorchTensorDimensionError(f"X has shape {tuple(points.shape)}. Pass n x {model.num_inputs} points.")
+    if model._is_fully_bayesian:
+        raise UnsupportedModelError(
+            "The posterior of a gradient over draws is a mixture, not a normal distribution. Take predictive_gradients, or make "
+            "a PyMCGP.from_fitted of each draw."
+        )
     if not isinstance(model.process, CompiledProcess):
         raise UnsupportedModelError(
             "This model was conditioned on more observations, and their covariance with gradients is not computed. Refit the "

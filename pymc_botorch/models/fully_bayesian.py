@@ -1,0 +1,194 @@
+"""Posterior draws of a PyMC gp's hyperparameters come in, a BoTorch ensemble goes out: ``FullyBayesianPyMCGP``."""
+
+__all__ = ["FullyBayesianPyMCGP"]
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+import numpy as np
+import torch
+from botorch.acquisition.objective import PosteriorTransform
+from botorch.models.transforms.input import InputTransform
+from botorch.models.transforms.outcome import OutcomeTransform
+from botorch.posteriors import GPyTorchPosterior, Posterior
+from botorch.posteriors.fully_bayesian import MCMC_DIM, GaussianMixturePosterior
+from botorch.sampling import MCSampler
+from torch import Tensor
+
+from pymc_botorch.inference.draws import FittedDraws, read_fitted_draws
+from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
+from pymc_botorch.models.fitted_gp import AbstractFittedGP
+from pymc_botorch.models.mixture import MixtureProcess
+from pymc_botorch.models.process import AbstractProcess, CompiledProcess
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+class FullyBayesianPyMCGP(AbstractFittedGP):
+    """A PyMC gp with ``S`` posterior draws of its hyperparameters, as a BoTorch ensemble.
+
+    It follows the conventions of BoTorch's ``SaasFullyBayesianSingleTaskGP``: ``batch_shape`` is ``[S]``, and the posterior at
+    ``b x q x d`` is a ``GaussianMixturePosterior`` whose mean is ``b x S x q x 1``. Acquisition functions average over draws
+    what they are worth for each, ``optimize_acqf``, samplers and ``ModelListGP`` take it as they take BoTorch's own. The draws
+    are a loop over functions that are compiled once, with exact gradients.
+
+    Fantasies condition each draw (so that knowledge gradient and ``qNegIntegratedPosteriorVariance`` work): the draws and their
+    equal weights stay as they are, which is exact in the function and ignores what new observations say of hyperparameters.
+    """
+
+    _is_fully_bayesian = True
+    _is_ensemble = True
+    _posterior_class = GaussianMixturePosterior
+
+    _fitted: FittedDraws
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise UnsupportedModelError(
+            "FullyBayesianPyMCGP is not made from data. Sample the PyMC model, and call FullyBayesianPyMCGP.from_fitted."
+        )
+
+    @classmethod
+    def from_fitted(
+        cls,
+        gp: "pm.gp.Marginal",
+        idata: Any,
+        *,
+        num_draws: int | None = 16,
+        model: "pm.Model | None" = None,
+        given: Mapping[str, Any] | None = None,
+        jitter: float | None = None,
+        input_transform: InputTransform | None = None,
+        outcome_transform: OutcomeTransform | None = None,
+    ) -> Self:
+        """Return the BoTorch ensemble of a gp whose hyperparameters were sampled in PyMC.
+
+        It is a snapshot, as that of :meth:`pymc_botorch.PyMCGP.from_fitted`. Each draw costs a factorisation of the training
+        covariance here, and a call of the compiled functions later.
+
+        Args:
+            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``.
+            idata: What ``pm.sample`` returns: ArviZ data with a ``posterior``, or that as a dataset with the dimensions
+                ``chain`` and ``draw``.
+            num_draws: How many draws to keep, evenly spaced over all chains; None keeps all. 16 is BoTorch's number; they carry
+                about 25 % Monte Carlo error in the sd between draws.
+            model: The PyMC model; None takes the one in context.
+            given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``.
+            jitter: What was added to the diagonal of the training covariance, in squared units of the targets; None reads it
+                from the model.
+            input_transform: The transform that was applied to the inputs before they entered the gp, already fitted.
+            outcome_transform: The transform that was applied to the targets before they entered the gp, already fitted.
+
+        Returns:
+            The ensemble, on the CPU, in float64.
+
+        Raises:
+            UnsupportedError: If ``gp`` is of another class, or a transform cannot be undone.
+            InputDataError: If there are fewer draws than asked for, or a parameter is missing or not finite in one of them; if
+                gp, data and model do not fit together. (Also a ``ValueError``.)
+            ModelFittingError: If the training covariance cannot be factorised at a draw.
+            TypeError: If there is no PyMC model in context and none is given.
+
+        Example:
+            >>> import numpy as np, pymc as pm, torch, xarray as xr, pymc_botorch
+            >>> X = np.linspace(0, 1, 8)[:, None]
+            >>> draws = xr.Dataset({"sigma": (("chain", "draw"), np.full((2, 50), 0.1))})  # or pm.sample()
+            >>> with pm.Model():
+            ...     sigma = pm.LogNormal("sigma", -2, 1)
+            ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+            ...     y_ = gp.marginal_likelihood("y", X, np.sin(6 * X[:, 0]), sigma)
+            ...     model = pymc_botorch.FullyBayesianPyMCGP.from_fitted(gp, draws, num_draws=4)
+            >>> posterior = model.posterior(torch.rand(5, 2, 1, dtype=torch.double))
+            >>> posterior.mean.shape, posterior.mixture_mean.shape
+            (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
+        """
+        with botorch_errors():
+            fitted, noisy = read_fitted_draws(
+                gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
+            )
+            return cls._snapshot(fitted, noisy, input_transform, outcome_transform)
+
+    @property
+    def draws(self) -> dict[str, np.ndarray]:
+        """The hyperparameters of each draw, by name, ``S x ...``, on their natural scale (copies)."""
+        return {name: value.copy() for name, value in self._hyperparameters.items()}
+
+    @property
+    def num_mcmc_samples(self) -> int:
+        """Number of draws ``S``, by BoTorch's name."""
+        return self._fitted.num_draws
+
+    def posterior(
+        self,
+        X: Tensor,
+        output_indices: list[int] | None = None,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | Callable[..., Posterior] | None = None,
+    ) -> Posterior:
+        """Return the posterior of each draw at ``X``, and with it that of their mixture.
+
+        Args:
+            X: Inputs, ``n x d`` or ``... x q x d``, in raw units where the model has an input transform.
+            output_indices: None or ``[0]``: there is one outcome.
+            observation_noise: True adds each draw's noise variance; a tensor that broadcasts to ``... x S x q x 1`` is added
+                as it is.
+            posterior_transform: Applied last, to each draw.
+
+        Returns:
+            A ``GaussianMixturePosterior`` with mean and variance ``... x S x q x 1`` in the units of the outcome, and
+            ``mixture_mean`` and ``mixture_variance`` ``... x q x 1``. With a non-linear outcome transform, BoTorch's
+            transformed posterior.
+        """
+        self._check_inputs(X)
+        posterior = super().posterior(X.unsqueeze(MCMC_DIM), output_indices, observation_noise, posterior_transform)
+        return GaussianMixturePosterior(posterior.distribution) if type(posterior) is GPyTorchPosterior else posterior
+
+    def fantasize(self, X: Tensor, sampler: MCSampler, observation_noise: Tensor | None = None, **kwargs: Any) -> Self:
+        """Return a model for each fantasy, as BoTorch's method of this name; each draw has fantasies and a posterior of its own.
+
+        The result leaves the average over draws to who holds this ensemble: BoTorch's look-ahead functions would else take it
+        of the fantasy's value, and once more of batches. To build an acquisition function on known or pending observations, take
+        :meth:`condition_on_observations`.
+
+        Args:
+            X: ``... x q x d``, in raw units.
+            sampler: Of the outcomes at ``X``, ``num_fantasies x ... x S x q x 1``.
+            observation_noise: Variances; None takes each draw's own.
+            **kwargs: As in ``condition_on_observations``.
+        """
+        fantasy = super().fantasize(X, sampler, observation_noise, **kwargs)
+        fantasy._is_ensemble = False
+        return fantasy
+
+    def _given(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+        """Return the model given more observations, each draw conditioned on its own.
+
+        Targets with batches have one for each draw as the last, as fantasies have. So have inputs with as many dimensions; those
+        with fewer (the inputs of fantasies) are shared.
+        """
+        if targets.ndim == 1 or inputs.ndim != targets.ndim + 1:
+            X, inputs = None if X is None else X.unsqueeze(MCMC_DIM), inputs.unsqueeze(MCMC_DIM)
+        if targets.ndim == 1:
+            targets = targets.unsqueeze(0)
+        return super()._given(X, inputs, targets, noise)
+
+    def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
+        """Return the posterior of each draw, and the noise variances: ``S``, or ``S x n``."""
+        offset, scale = self.outcome_units.offset, self.outcome_units.scale
+        conditioned = [replace(draw.condition(), offset=offset, scale=scale) for draw in _each(fitted)]
+        return MixtureProcess(tuple(map(CompiledProcess, conditioned))), torch.from_numpy(
+            np.stack([c.noise for c in conditioned])
+        )
+
+    def _prior_of(self, fitted: FittedGP) -> AbstractProcess:
+        return MixtureProcess(tuple(CompiledProcess(draw.prior()) for draw in _each(fitted)))
+
+    def _unfitted(self) -> NoReturn:
+        raise AssertionError("an ensemble is made with its draws")
+
+
+def _each(fitted: FittedGP) -> list[FittedGP]:
+    assert isinstance(fitted, FittedDraws)
+    return fitted.each()
