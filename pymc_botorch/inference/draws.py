@@ -141,15 +141,13 @@ def _select_draws(idata: Any, num_draws: Any) -> tuple[list[dict[str, np.ndarray
             f"idata is a {type(idata).__name__} without a posterior of draws. Pass what pm.sample() returns, or its "
             "posterior as a dataset with the dimensions chain and draw; for a single point there is PyMCGP."
         )
-    if not (num_draws is None or (not isinstance(num_draws, bool) and isinstance(num_draws, Integral) and num_draws > 0)):
+    if num_draws is not None and (isinstance(num_draws, bool) or not isinstance(num_draws, Integral) or int(num_draws) < 1):
         raise DataError(f"num_draws is {num_draws!r}. Pass a whole number from 1 up, or None for all draws.")
     sizes = tuple(posterior.sizes[dim] for dim in dims)
     total = int(np.prod(sizes))
-    if total < (wanted := num_draws or 1):
-        raise DataError(
-            f"The posterior has {total} draws, but num_draws is {wanted}. Sample more, or pass num_draws=None for all."
-        )
     count = total if num_draws is None else int(num_draws)
+    if total < max(count, 1):
+        raise DataError(f"The posterior has {total} draws, but num_draws is {num_draws}. Sample more, or ask for fewer.")
     chosen = ((np.arange(count) + 0.5) * total / count).astype(int)
     places = np.unravel_index(chosen, sizes)
     labels = [", ".join(f"{dim} {place[s]}" for dim, place in zip(dims, places, strict=True)) for s in range(count)]

@@ -291,6 +291,7 @@ def test_conditioning_is_that_of_each_draw(case: Case, model: FullyBayesianPyMCG
     expected = torch.stack([m.condition_on_observations(X, Y).posterior(new).mean for m in alone])
     torch.testing.assert_close(whole.posterior(new).mean, expected, **SINGLE)
     assert whole.batch_shape == (S,)
+    assert LogExpectedImprovement(whole, 0.5)(inputs(4, 1, 2)).shape == (4,)
     own = inputs(S, 2, 1)  # observations of their own for each draw
     each = model.condition_on_observations(X.expand(S, 2, 2), own)
     expected = torch.stack([m.condition_on_observations(X, y).posterior(new).variance for m, y in zip(alone, own, strict=True)])
@@ -309,6 +310,7 @@ def test_fantasies_condition_each_draw_and_nest(case: Case, model: FullyBayesian
     X, new = inputs(*batch, 2, 2), inputs(*batch, 3, 2)
     fantasy = model.fantasize(X, IIDNormalSampler(torch.Size([5]), seed=1))
     assert fantasy.batch_shape == (5, *batch, S)
+    assert not fantasy._is_ensemble  # its average is taken by who holds the ensemble
     posterior = fantasy.posterior(new)
     assert posterior.mean.shape == (5, *batch, S, 3, 1)
     Y = fantasy.train_targets[..., 12:].unsqueeze(-1)
