@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pymc_botorch.graph.derivatives import gradient_covariance_at, refuse_rough
 from pymc_botorch.graph.pointwise import PredictiveGradients, gradients_at, mean_gradients_at, with_roots
-from pymc_botorch.graph.readings import readings
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess
 from pymc_botorch.models.units import Units
@@ -129,7 +128,7 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
     fitted: FittedGP = model._fitted
     with botorch_errors():
         refuse_rough(fitted.graph.rough)
-        posterior = readings(fitted.graph, fitted.tier).condition([*fitted.data.values(), *fitted.point.values()])
+        posterior = fitted.readings
     n, d = at.shape
     (mean,) = posterior(mean_gradients_at, at)
     covariance, axes = np.empty((n, d, n, d)), np.eye(d)
@@ -151,7 +150,7 @@ def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     jacobian = _jacobian(inputs, points)  # N x d of the gp x d
     fitted: FittedGP = model._fitted
     with botorch_errors():
-        posterior = readings(fitted.graph, fitted.tier).condition([*fitted.data.values(), *fitted.point.values()])
+        posterior = fitted.readings
     at = inputs.detach().numpy()
     some = at if len(at) else np.zeros((1, at.shape[1]))  # a batched operation of PyTensor refuses none
     try:
