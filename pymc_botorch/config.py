@@ -29,8 +29,9 @@ class Config:
             the first time on a machine, in as many waits as there are functions (its disk cache serves later processes);
             ``"python"`` is ready in about a second and 5 to 10 times slower to call. ``"auto"`` (the default) begins with Python;
             ten seconds after its first answer another process of low priority compiles with Numba, which takes over at the
-            next fit or model, never inside an optimisation. It is read when a model is made or fitted: later changes leave
-            existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets the initial value.
+            next fit or model, never inside an optimisation (predictions of ``compile_predict`` change at once). It is read when
+            a model is made or fitted: later changes leave existing models as they are. The environment variable
+            ``PYMC_BOTORCH_LINKER`` sets the initial value.
     """
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ import pymc as pm
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.observations import Observations, read_observations
 from pymc_botorch.graph.pointwise import (
+    VARIANCE_FLOOR,
     PredictiveGradients,
     gradients_at,
     joint_at,
@@ -119,8 +120,8 @@ class Predictor:
             centre = mean.mean(0)
             off = mean - centre if covariance else (mean - centre)[..., None]
             mean, cov = centre, cov.mean(0) + np.einsum("s...i,s...j->...ij", off, off) / len(off)
-        variance = np.einsum("...ii->...i", cov)
-        return Prediction(mean, variance if covariance else variance[..., 0], cov if covariance else None)
+        variance = np.maximum(np.einsum("...ii->...i", cov), VARIANCE_FLOOR)
+        return Prediction(mean[()], variance if covariance else variance[..., 0][()], cov if covariance else None)
 
     def gradients(self, X: np.ndarray, *, average: Average = "mixture") -> PredictiveGradients:
         """Return mean, variance and sd of the function at points ``... x d``, and their gradients.
@@ -156,8 +157,10 @@ class Predictor:
     def _checked(self, X: np.ndarray) -> np.ndarray:
         d = self._function.X.shape[1]
         try:
-            points = np.asarray(X, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            if np.iscomplexobj(X):
+                raise TypeError("it is complex")
+            points = np.ma.filled(np.ma.asarray(X, dtype=np.float64), np.nan) if np.ma.isMaskedArray(X) else np.asarray(X, float)
+        except (TypeError, ValueError, RuntimeError) as error:
             raise DataError(f"X is not numeric ({error}). Pass ... x {d} numbers.") from error
         if points.ndim < 1 or points.shape[-1] != d:
             hint = ", for example X[:, None]" if d == 1 else ""

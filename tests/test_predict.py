@@ -295,3 +295,38 @@ def test_symbolic_variables_follow_the_data_of_the_model() -> None:
     assert (value.eval() > before + 0.1).all()
     with pytest.raises(ValueError, match="Pass an n x 2 matrix"):
         symbolic_gradients(case.gp, pt.vector(), model=case.pm_model)
+
+
+@pytest.mark.parametrize("offset", [0.0, 2000.0])
+def test_symbolic_gradients_can_be_differentiated_again_at_training_points(offset: float) -> None:
+    places = np.random.default_rng(0).uniform(size=(40, 2)) + offset
+    with pm.Model() as pm_model:
+        ell = pm.LogNormal("ell", -1, 0.5)
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=ell))
+        gp.marginal_likelihood("y", places, np.sin(5 * places[:, 0]), sigma=0.1)
+    x = pt.matrix("x", shape=(None, 2))
+    slope = symbolic_gradients(gp, x, model=pm_model).mean_gradient[:, 0]
+    outputs = pytensor.graph.replace.graph_replace(
+        [slope, pt.grad(slope.sum(), x)], {pm_model["ell"]: pt.constant(0.4)}, strict=False
+    )
+    function = pytensor.function([x], outputs)
+    step = 1e-4 * np.array([1.0, 0.0])
+    differences = (function(places + step)[0] - function(places - step)[0]) / 2e-4
+    np.testing.assert_allclose(function(places)[1][:, 0], differences, rtol=0, atol=1e-3)
+
+
+def test_a_variance_is_never_negative_and_has_its_own_memory() -> None:
+    with pm.Model():
+        gp = pm.gp.Marginal(cov_func=1e6 * pm.gp.cov.Matern52(1, ls=3.0))
+        gp.marginal_likelihood("y", X, Y, sigma=1e-7, jitter=0.0)
+        predictor = compile_predict(gp, {})
+        sd = symbolic_gradients(gp, X).sd.eval()
+    assert (predictor.predict(X).variance > 0).all()
+    assert np.isfinite(sd).all()
+    joint = predictor.predict(X, covariance=True)
+    joint.variance[:] = -1.0
+    assert (np.diag(joint.covariance) > -1.0).all()
+    with pytest.raises(ValueError, match="complex"):
+        predictor.mean(1j * X)
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        predictor.mean(np.ma.masked_greater(X, 5.0))

@@ -236,7 +236,7 @@ def kernels_in(cov_func: Any) -> Iterator[Any]:
         part = parts.pop()
         yield part
         for held in getattr(part, "__dict__", {}).values():
-            held = held if isinstance(held, list | tuple) else [held]
+            held = held.values() if isinstance(held, dict) else held if isinstance(held, list | tuple) else [held]
             parts.extend(inner for inner in held if isinstance(inner, pm.gp.cov.BaseCovariance))
 
 

@@ -30,7 +30,7 @@ from pymc_botorch.graph.derivatives import differentiable
 from pymc_botorch.graph.functions import Arrays, Compiled, as_input, compile_function
 from pymc_botorch.graph.posterior import PosteriorGraph
 from pymc_botorch.graph.rewrites import slice_columns, weights_before_solves
-from pymc_botorch.graph.structures import MAX_STRUCTURES, clear_with_the_cache, count_compilation, structure
+from pymc_botorch.graph.structures import MAX_STRUCTURES, clear_with_the_cache, count, report_errors, structure
 
 type Build = Callable[[CutPosterior], tuple[Sequence[Variable], Sequence[Variable]]]
 """A function of the cut posterior that returns inputs and outputs of what to compile; the frozen arrays are added."""
@@ -82,7 +82,7 @@ class Readings:
             if build not in self._functions:
                 with background.compile_lock:
                     self._functions[build] = compile_reading((self._cut, build), self._linker).function
-                count_compilation()
+                count(compilations=1)
             return self._functions[build]
 
     def answered(self, build: Build, values: Sequence[np.ndarray]) -> None:
@@ -94,6 +94,7 @@ class Readings:
     def _take_over(self, build: Build, compiled: "CompiledReading") -> None:
         with _lock:
             self._functions[build] = compiled.function
+        count(compilations=1)
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: compiled functions hold no state of a model."""
@@ -142,9 +143,12 @@ class ConditionedReadings:
 
 def readings(graph: PosteriorGraph, tier: Tier) -> Readings:
     """Return the functions of a graph's structure: the same object for graphs that differ only in the values of inputs."""
+    report_errors()
     key = (tier, structure(graph))
     with _lock:
-        if key not in _cache:
+        if key in _cache:
+            count(hits=1)
+        else:
             with background.compile_lock:
                 _cache[key] = Readings(graph, tier)
         _cache.move_to_end(key)

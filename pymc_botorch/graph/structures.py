@@ -12,7 +12,8 @@ __all__ = [
     "clear_with_the_cache",
     "compiled",
     "compiled_posterior",
-    "count_compilation",
+    "count",
+    "report_errors",
     "wait_for_numba",
 ]
 
@@ -94,8 +95,7 @@ def compiled[G: Graph, C: Compiled](graph: G, compile_graph: Callable[[G, Linker
     """
     global _compilations
     tier = config.linker if tier is None else tier
-    for error in background.errors():
-        warnings.warn(f"Numba could not compile a structure ({error}). Python goes on serving it, more slowly.", stacklevel=3)
+    report_errors()
     key = (tier, compile_graph, structure(graph))
     if (found := _find(key)) is not None:
         return found
@@ -181,11 +181,18 @@ def clear_with_the_cache(held: Any, kind: Literal["builders", "structures"]) -> 
     _cleared_too[kind].append(held)
 
 
-def count_compilation() -> None:
-    """Have ``cache_info`` count something that was compiled elsewhere."""
-    global _compilations
+def count(*, hits: int = 0, compilations: int = 0) -> None:
+    """Have ``cache_info`` count what was found or compiled elsewhere."""
+    global _hits, _compilations
     with _lock:
-        _compilations += 1
+        _hits += hits
+        _compilations += compilations
+
+
+def report_errors() -> None:
+    """Warn of what went wrong in the background."""
+    for error in background.errors():
+        warnings.warn(f"Numba could not compile a structure ({error}). Python goes on serving it, more slowly.", stacklevel=4)
 
 
 def _after_fork() -> None:

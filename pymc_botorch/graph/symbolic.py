@@ -9,16 +9,23 @@ __all__ = ["SymbolicPosterior", "conditional_gradients", "conditional_moments"]
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.graph.replace import graph_replace
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.basic import MvNormalRV
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.graph.derivatives import differentiable
 from pymc_botorch.graph.likelihoods import split_jitter
 from pymc_botorch.graph.observations import Observations
-from pymc_botorch.graph.pointwise import PredictiveGradients, point_gradients, point_variances
+from pymc_botorch.graph.pointwise import VARIANCE_FLOOR, PredictiveGradients, point_gradients, point_variances
+
+RANDOM = (RandomVariable, SymbolicRandomVariable)
 
 
 class SymbolicPosterior(NamedTuple):
@@ -45,9 +52,10 @@ def conditional_moments(
         X: New inputs.
     """
     X = _matrix(X, observations)
+    new = pt.matrix("X_new", dtype="float64", shape=(None, observations.X.shape[1]))
     conditioned = _in_the_model(gp, observations, given)
     with pm.Model(model=None):  # a scratch model: not a child of the one in context
-        f = observations.gp.conditional("f", X, given=conditioned, jitter=observations.jitter)
+        f = observations.gp.conditional("f", new, given=conditioned, jitter=observations.jitter)
     if not isinstance(f.owner.op, MvNormalRV):
         raise UnsupportedGPError(
             f"The conditional of {type(gp).__name__} is {f.owner.op}, not a multivariate normal. Use pm.gp.Marginal."
@@ -58,7 +66,16 @@ def conditional_moments(
         raise UnsupportedGPError(
             "The covariance of this gp's conditional does not end in PyMC's jitter. Use pm.gp.Marginal of PyMC 6."
         )
-    return SymbolicPosterior(mean, stabilised[0])
+    outputs = [mean, stabilised[0]]
+    # What makes expressions differentiable copies all but leaves, and a copied random variable would be another one
+    random = {
+        v: v.type(v.name)
+        for v in ancestors(outputs)
+        if isinstance(v, TensorVariable) and v.owner is not None and isinstance(v.owner.op, RANDOM)
+    }
+    outputs = differentiable(graph_replace(outputs, random, strict=False) if random else outputs)
+    back = {leaf: v for v, leaf in random.items()} | {new: X}
+    return SymbolicPosterior(*graph_replace(outputs, back, strict=False))
 
 
 def conditional_gradients(
@@ -69,8 +86,11 @@ def conditional_gradients(
     new = pt.matrix("X_new", dtype="float64", shape=(None, observations.X.shape[1]))
     mean, cov = conditional_moments(gp, observations, given, new)
     variance = point_variances(cov)
+    variance = pt.maximum(variance, VARIANCE_FLOOR)
     sd = pt.sqrt(variance)
-    parts = [mean, variance, sd, *(point_gradients(part, new) for part in (mean, variance, sd))]
+    mean_gradient, variance_gradient = (point_gradients(part, new) for part in (mean, variance))
+    sd_gradient = pt.switch((variance > VARIANCE_FLOOR)[:, None], variance_gradient / (2.0 * sd[:, None]), np.nan)
+    parts = [mean, variance, sd, mean_gradient, variance_gradient, sd_gradient]
     return PredictiveGradients(*graph_replace(parts, {new: X}, strict=False))
 
 

@@ -78,10 +78,10 @@ class BuiltGP:
         return _at(self.template, self.roles, data, point), self.noisy and _at(self.noisy, self.roles, data, point)
 
     def objective_values(self, data: TrainingData) -> list[np.ndarray]:
-        """Return a value for each of ``objective.data``."""
-        return [
-            np.asarray(data.value(self.objective_roles[name])) if fixed is None else fixed for name, fixed in self.fixed.items()
-        ]
+        """Return a value for each of ``objective.data``, as compiled functions take it."""
+        values = (data.value(self.objective_roles[name]) if fixed is None else fixed for name, fixed in self.fixed.items())
+        symbols = self.objective.data.values()
+        return [np.array(value, dtype=symbol.type.dtype) for value, symbol in zip(values, symbols, strict=True)]
 
 
 def _at(gp: FittedGP, roles: Mapping[str, Role], data: TrainingData, point: Mapping[str, np.ndarray]) -> FittedGP:

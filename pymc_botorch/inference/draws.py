@@ -4,6 +4,7 @@ __all__ = ["FittedDraws", "check_draws", "read_fitted_draws", "split_draws"]
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from numbers import Integral
 from typing import Any, Self
 
@@ -64,8 +65,9 @@ class FittedDraws(FittedGP):
 
     num_draws: int
 
-    def each(self) -> list[FittedGP]:
-        """Return the gp at each draw."""
+    @cached_property
+    def each(self) -> Sequence[FittedGP]:
+        """The gp at each draw."""
         shared = {field.name: getattr(self, field.name) for field in fields(FittedGP)}
         return [
             FittedGP(**{**shared, "point": {name: draws[s, ...] for name, draws in self.point.items()}})

@@ -2,8 +2,9 @@
 
 __all__ = ["FittedGP", "model_in_context", "read_fitted", "read_fitted_graphs"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compile import ConditionedPosterior
 from pymc_botorch.graph.observations import Kind, check_data, read_observations
 from pymc_botorch.graph.posterior import PosteriorGraph, read_posterior
+from pymc_botorch.graph.readings import ConditionedReadings, readings
 from pymc_botorch.graph.structures import compiled_posterior
 from pymc_botorch.inference.points import read_point
 
@@ -78,6 +80,16 @@ class FittedGP:
         if (expected := next(shapes)) != (given := next(shapes)):
             raise DataError(f"The hyperparameters have shapes {given}. Pass those of this gp, {expected}.")
         return replace(self, point={name: point[name] for name in self.point})
+
+    @property
+    def each(self) -> "Sequence[FittedGP]":
+        """The gp at each of its draws, of which a point is one."""
+        return [self]
+
+    @cached_property
+    def readings(self) -> ConditionedReadings:
+        """What else can be read of the posterior, given data and point; factorised once."""
+        return readings(self.graph, self.tier).condition([*self.data.values(), *self.point.values()])
 
     def prior(self) -> ConditionedPosterior:
         """Return the prior: the posterior given no data."""

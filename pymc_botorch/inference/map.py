@@ -140,11 +140,7 @@ def fit_map(
     objective = compiled(built.objective, compile_objective, tier)
     values = built.objective_values(data)
     support = built.scales.support_point(values)
-    function = _Objective(
-        objective.function,
-        [np.array(v, dtype=s.type.dtype) for v, s in zip(values, built.objective.data.values(), strict=True)],
-        support,
-    )
+    function = _Objective(objective.function, values, support)
     starts = _starts(built, data, function, support, warm_start, num_starts, seed)
     optima = [_maximise(function, join(u), maxiter) for _, u in starts]
     best = max(optima, key=lambda optimum: optimum.value)
@@ -191,7 +187,7 @@ def _starts(
     seed: int,
 ) -> list[tuple[str, list[np.ndarray]]]:
     starts = []
-    values = built.objective_values(data)
+    values = function.data
     if warm_start is not None:
         starts.append(("warm start", _warm(built, values, support, warm_start)))
     if len(starts) < num_starts:
@@ -226,9 +222,7 @@ def _prior_mode(built: BuiltGP, data: TrainingData, function: _Objective, suppor
     """
     if built not in _prior_modes:
         none = TrainingData(data.X[:0], data.y[:0], None if data.sigma is None else data.sigma[:0])
-        dtypes = [symbol.type.dtype for symbol in built.objective.data.values()]
-        values = [np.array(v, dtype=dtype) for v, dtype in zip(built.objective_values(none), dtypes, strict=True)]
-        prior = _Objective(function.function, values, support)
+        prior = _Objective(function.function, built.objective_values(none), support)
         start = join(support)
         mode = _maximise(prior, start, maxiter=100).u.copy()
         slope = prior(mode)[1]

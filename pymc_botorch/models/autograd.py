@@ -8,16 +8,15 @@ __all__ = ["joint_moments", "joint_moments_of_draws", "mean_and_rows"]
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from pymc_botorch.graph.compile import ConditionedPosterior
 from pymc_botorch.graph.functions import Arrays
-from pymc_botorch.models.errors import InvalidDataError
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
 type Points = tuple[np.ndarray, np.ndarray | None]
 """Points without NaN, ``b x q x d``, and which had NaN, ``b x q`` (None: none)."""
@@ -88,21 +87,13 @@ class _Moments(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
-        # What refuses second derivatives costs as much as the gradient of a small posterior; it is not needed without a graph
-        pull_back = _Moments._pull_back_once if torch.is_grad_enabled() else _Moments._pull_back
-        return pull_back(ctx, mean_bar, cov_bar)
-
-    @staticmethod
-    def _pull_back(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
         points, spoilt = ctx.points
         X_bar = ctx.posterior.vjp(points, _bar(mean_bar, b, q), _bar(cov_bar, b, q, q), ctx.solves)
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return _to_torch(X_bar, X), None
-
-    _pull_back_once = staticmethod(once_differentiable(_pull_back))
+        return _once(_to_torch(X_bar, X), X, mean_bar, cov_bar), None
 
 
 class _MomentsOfDraws(torch.autograd.Function):
@@ -118,7 +109,6 @@ class _MomentsOfDraws(torch.autograd.Function):
         return _stacked(moments)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
@@ -129,7 +119,7 @@ class _MomentsOfDraws(torch.autograd.Function):
             X_bar += posterior.vjp(points, mean_bars[:, s], cov_bars[:, s], solves)
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return _to_torch(X_bar, X), None
+        return _once(_to_torch(X_bar, X), X, mean_bar, cov_bar), None
 
 
 def _stacked(moments: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -147,7 +137,6 @@ class _Rows(torch.autograd.Function):
         return _evaluate_rows(X, k, posterior)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, mean_bar: Tensor | None, rows_bar: Tensor | None) -> tuple[Tensor, None, None]:
         (X,) = ctx.saved_tensors
         b, q, _ = X.shape
@@ -161,7 +150,30 @@ class _Rows(torch.autograd.Function):
                 X_bar[asked] = ctx.posterior.rows_vjp(points[asked][None], 0, bar[asked][None], none)[0]
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return torch.from_numpy(X_bar).to(X), None, None
+        return _once(_to_torch(X_bar, X), X, mean_bar, rows_bar), None, None
+
+
+class _Once(torch.autograd.Function):
+    """The first argument, a gradient, which depends on the others in a way that is not differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, X_bar: Tensor, *_: Tensor) -> Tensor:
+        return X_bar.view_as(X_bar)
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> NoReturn:
+        raise UnsupportedModelError(
+            "Second derivatives of a posterior are not computed. Take differences of its gradient, or gradient_posterior."
+        )
+
+
+def _once(X_bar: Tensor, *sources: Tensor | None) -> Tensor:
+    """Return a gradient that refuses to be differentiated, where somebody keeps its graph.
+
+    PyTorch's ``once_differentiable`` would do so only where a cotangent has a graph, and take the gradient for a constant in
+    ``X`` where none has.
+    """
+    return _Once.apply(X_bar, *(s for s in sources if s is not None)) if torch.is_grad_enabled() else X_bar
 
 
 def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Points, Arrays]:

@@ -105,8 +105,8 @@ class AbstractBuiltGP(AbstractFittedGP):
             return build(self._build_function, data), data
         if self._uses_default_model:
             return build(build_default_gp, data), data
-        assert self._own_attributes is not None
-        attributes = {name: value for name, value in vars(self).items() if name not in (*self._own_attributes, "build_gp")}
+        library = (*(self._own_attributes or ()), "build_gp")
+        attributes = {name: value for name, value in vars(self).items() if name not in library}
         for registered in (self._modules, self._parameters, self._buffers):
             attributes |= {name: value for name, value in registered.items() if name not in LIBRARY_MODULES}
         self.__dict__["_building"] = True

@@ -177,18 +177,13 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
     def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
         """Return the posterior of each draw, and the noise variances: ``S``, or ``S x n``."""
         offset, scale = self.outcome_units.offset, self.outcome_units.scale
-        conditioned = [replace(draw.condition(), offset=offset, scale=scale) for draw in _each(fitted)]
+        conditioned = [replace(draw.condition(), offset=offset, scale=scale) for draw in fitted.each]
         return MixtureProcess(tuple(map(CompiledProcess, conditioned))), torch.from_numpy(
             np.stack([c.noise for c in conditioned])
         )
 
     def _prior_of(self, fitted: FittedGP) -> AbstractProcess:
-        return MixtureProcess(tuple(CompiledProcess(draw.prior()) for draw in _each(fitted)))
+        return MixtureProcess(tuple(CompiledProcess(draw.prior()) for draw in fitted.each))
 
     def _unfitted(self) -> NoReturn:
         raise AssertionError("an ensemble is made with its draws")
-
-
-def _each(fitted: FittedGP) -> list[FittedGP]:
-    assert isinstance(fitted, FittedDraws)
-    return fitted.each()

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError
-from botorch.posteriors.fully_bayesian import MCMC_DIM
 from torch import Tensor
 
 from pymc_botorch.graph.derivatives import gradient_covariance_at, refuse_rough
-from pymc_botorch.graph.pointwise import PredictiveGradients, mean_gradients_at, mixture, with_roots
-from pymc_botorch.graph.readings import readings
+from pymc_botorch.graph.pointwise import PredictiveGradients, gradients_at, mean_gradients_at, mixture, with_roots
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
-from pymc_botorch.models.process import AbstractProcess, CompiledProcess
+from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
 from pymc_botorch.models.units import Units
 
 if TYPE_CHECKING:
@@ -76,23 +74,16 @@ class GradientsMixin:
         """
         points = _points(self, X)
         self.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
-        draws = self._is_fully_bayesian
-        batch = self.process.batch_shape
-        given = len(batch) > draws  # observations with batches
-        points = torch.atleast_2d(points) if given else points.unsqueeze(-2)
-        points = points.unsqueeze(MCMC_DIM) if draws else points
-        points = points.expand(*torch.broadcast_shapes(batch, points.shape[:-2]), *points.shape[-2:])
-        points = points.clone().requires_grad_()
-        with torch.enable_grad():
-            mean, cov = self.process.joint(_transformed(self, points))
-            variance = cov.diagonal(dim1=-2, dim2=-1)
-            slopes = [torch.autograd.grad(out.sum(), points, retain_graph=True)[0] for out in (mean, variance)]
-        values = (
-            [mean, variance, *slopes] if given else [mean.squeeze(-1), variance.squeeze(-1), *(s.squeeze(-2) for s in slopes)]
-        )
+        *lead, d = points.shape
+        draws, given = self._is_fully_bayesian, isinstance(self.process, ConditionedProcess)
+        with torch.inference_mode(False), torch.enable_grad():
+            flat = points.clone().reshape(-1, d)  # N x d
+            batch = self.process.batch_shape
+            values = (_slopes if given else _exact_slopes)(self, flat)
+        shaped = [value.reshape((*batch, *lead, *value.shape[len(batch) + 1 :])) for value in values]
         if draws:  # to the front
-            values = [value.movedim(axis - given, 0) for value, axis in zip(values, (-1, -1, -2, -2), strict=True)]
-        result = with_roots(*(value.detach().numpy() for value in values))
+            shaped = [np.moveaxis(value, len(batch) - 1, 0) for value in shaped]
+        result = with_roots(*shaped)
         result = mixture(result) if draws else result
         return PredictiveGradients(*(_like(X, part) for part in result))
 
@@ -112,8 +103,9 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
         dtype, NumPy arrays for an array. In a column that a kernel takes as an index they are zero.
 
     Raises:
-        UnsupportedError: If the functions have no derivative (kernels Matern12 and Exponential), the outcome transform is
-            not linear, or the model was conditioned on more observations.
+        UnsupportedError: If the functions have no derivative that can be computed (PyMC's kernels Matern12, Exponential and
+            Circular; a rough kernel of your own is not recognised, and gives nonsense), the outcome transform is not linear,
+            or the model was conditioned on more observations.
         BotorchTensorDimensionError: If ``X`` is not ``n x d``.
 
     Example:
@@ -148,7 +140,7 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
     fitted: FittedGP = model._fitted
     with botorch_errors():
         refuse_rough(fitted.graph.rough)
-        posterior = readings(fitted.graph, fitted.tier).condition([*fitted.data.values(), *fitted.point.values()])
+        posterior = fitted.readings
     n, d = at.shape
     (mean,) = posterior(mean_gradients_at, at)
     covariance, axes = np.empty((n, d, n, d)), np.eye(d)
@@ -161,6 +153,38 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
     covariance = scale**2 * np.einsum("nai,namb,mbj->nimj", jacobian, covariance, jacobian, optimize=True)
     n, d = points.shape
     return GradientPosterior(_like(X, mean), _like(X, covariance.reshape(n * d, n * d)))
+
+
+def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
+    """Return mean, variance and their gradients at ``N x d`` points, with distances that differentiate right.
+
+    Of draws, all come first: ``S x N``, ``S x N x d``.
+    """
+    points.requires_grad_()
+    inputs = _transformed(model, points)
+    jacobian = _jacobian(inputs, points)  # N x d of the gp x d
+    at = inputs.detach().numpy()
+    some = at if len(at) else np.zeros((1, at.shape[1]))  # a batched operation of PyTensor refuses none
+    try:
+        with botorch_errors():
+            each = [[part[: len(at)] for part in fitted.readings(gradients_at, some)] for fitted in model._fitted.each]
+    except IndexError as error:
+        raise InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).") from error
+    mean, variance, *slopes = map(np.stack, zip(*each, strict=True)) if model._is_fully_bayesian else each[0]
+    offset, scale = model.outcome_units.offset, model.outcome_units.scale
+    mean_gradient, variance_gradient = (np.einsum("...na,nai->...ni", slope, jacobian) for slope in slopes)
+    return [offset + scale * mean, scale**2 * variance, scale * mean_gradient, scale**2 * variance_gradient]
+
+
+def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
+    """Return the same for a model given more observations, each with its batches ``B`` first: ``B x N``, ``B x N x d``."""
+    batch = model.process.batch_shape
+    own = points.reshape(len(points), *(1,) * len(batch), 1, points.shape[-1])
+    own = own.expand(len(points), *batch, 1, points.shape[-1]).clone().requires_grad_()  # N x B x 1 x d
+    mean, cov = model.process.joint(_transformed(model, own))
+    outputs = [mean.squeeze(-1), cov.squeeze((-2, -1))]  # N x B
+    slopes = [torch.autograd.grad(out.sum(), own, retain_graph=True)[0].squeeze(-2) for out in outputs]
+    return [value.detach().movedim(0, len(batch)).numpy() for value in (*outputs, *slopes)]
 
 
 def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:

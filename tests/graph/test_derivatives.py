@@ -131,7 +131,7 @@ def test_a_column_of_indices_has_no_gradient() -> None:
     [
         (cov.Matern12(2, ls=1.0), "Matern12"),
         (cov.Exponential(2, ls=1.0), "Exponential"),
-        (cov.Circular(1, period=2.0, ls=0.5), "Circular"),
+        (cov.Circular(2, period=2.0), "Circular"),
         (2.0 * cov.Matern12(2, ls=1.0) * cov.Matern52(2, ls=1.0) + cov.Constant(1.0), "Matern12"),
         (cov.WarpedInput(2, cov_func=cov.Exponential(2, ls=1.0) ** 2, warp_func=pt.exp), "Exponential"),
     ],

@@ -23,6 +23,7 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from pymc_botorch import FitWarning, PyMCGP, cache_clear, cache_info
+from pymc_botorch.graph.structures import compiled
 from pymc_botorch.inference import build as build_module
 from pymc_botorch.inference.build import TrainingData, build, build_default_gp
 from pymc_botorch.inference.objective import compile_objective
@@ -116,13 +117,12 @@ def training_data(n: int = 15, seed: int = 0) -> TrainingData:
     return TrainingData(X.numpy(), Y.squeeze(-1).numpy())
 
 
-@pytest.mark.parametrize("name", BUILDERS)
-@pytest.mark.parametrize("n", [1, 9])
+@pytest.mark.parametrize(("name", "n"), [*((name, 9) for name in BUILDERS), ("Matern", 1)])
 def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, rng: np.random.Generator) -> None:
     built = build(BUILDERS[name], training_data())
     data = training_data(n, seed=3)
     pm_model = model_of(BUILDERS[name], data)
-    compiled = compile_objective(built.objective, "python")
+    function = compile_objective(built.objective, "python").function
     for _ in range(3):
         point = {
             symbol.name: rng.normal(size=np.shape(start))
@@ -130,10 +130,21 @@ def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, 
                 built.objective.parameters.values(), built.scales.support_point(built.objective_values(data)), strict=True
             )
         }
-        log_density, *gradient = compiled.function(*point.values(), *built.objective_values(data))
+        log_density, *gradient = function(*point.values(), *built.objective_values(data))
         assert log_density == pytest.approx(pm_model.compile_logp(jacobian=False)(point), rel=1e-10)
         expected = pm_model.compile_dlogp(jacobian=False)(point)
         np.testing.assert_allclose(np.concatenate([np.ravel(g) for g in gradient]), expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.numba
+def test_under_numba_the_density_and_its_gradient_are_those_of_the_python_linker() -> None:
+    built = build(build_default_gp, training_data())
+    for n in (1, 15):
+        values = built.objective_values(training_data(n, seed=3))
+        start = built.scales.support_point(values)
+        slow, fast = (compiled(built.objective, compile_objective, linker).function for linker in ("python", "numba"))
+        for ours, expected in zip(fast(*start, *values), slow(*start, *values), strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("n", [2, 20])

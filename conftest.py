@@ -9,6 +9,8 @@ import torch
 
 import pymc_botorch
 
+pymc_botorch.config.linker = "python"  # also for fixtures that live longer than a test
+
 
 @pytest.fixture(autouse=True)
 def quick_linkers(request: pytest.FixtureRequest) -> Iterator[None]:
