@@ -65,6 +65,12 @@ class FittedDraws(FittedGP):
 
     num_draws: int
 
+    @classmethod
+    def of(cls, fitted: FittedGP, point: Mapping[str, np.ndarray], num_draws: int) -> Self:
+        """Return a gp with the draws ``S x ...`` of each of its parameters, among others."""
+        shared = {field.name: getattr(fitted, field.name) for field in fields(FittedGP)}
+        return cls(**{**shared, "point": {name: point[name] for name in fitted.graph.parameters}}, num_draws=num_draws)
+
     @cached_property
     def each(self) -> Sequence[FittedGP]:
         """The gp at each draw."""
@@ -119,16 +125,8 @@ def read_fitted_draws(
             if not np.isfinite(draw[name]).all():
                 raise DataError(f"{name} is {draw[name]} at {label}. Leave this draw out.")
     read_point(pm_model, draws[0], needed)  # checks names, shapes and support
-    function, *observation = [
-        FittedDraws(
-            **{
-                **vars(fitted),
-                "point": {name: np.stack([draw[name] for draw in draws]) for name in fitted.graph.parameters},
-                "num_draws": len(draws),
-            }
-        )
-        for fitted in graphs
-    ]
+    stacked = {name: np.stack([draw[name] for draw in draws]) for name in needed}
+    function, *observation = [FittedDraws.of(fitted, stacked, len(draws)) for fitted in graphs]
     return function, (observation[0] if observation else None)
 
 

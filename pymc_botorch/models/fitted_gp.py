@@ -22,6 +22,7 @@ from torch.nn.modules.module import _IncompatibleKeys
 
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.map import FitResult
+from pymc_botorch.inference.sampling import SamplingResult
 from pymc_botorch.models.conditioning import append_observations, check_observations, twin_of
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
@@ -43,7 +44,7 @@ class AbstractFittedGP(AbstractPyMCGP):
     _train_sd: np.ndarray | None = None
     _all_parameters: Mapping[str, np.ndarray] | None = None
 
-    fit_result: FitResult | None = None
+    fit_result: FitResult | SamplingResult | None = None
     """What the last fit did; None before it, after a state was loaded, and for models made from a fitted gp."""
 
     @classmethod
