@@ -105,10 +105,12 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
         """
         with botorch_errors():
-            fitted, noisy = read_fitted_draws(
+            fitted, noisy, others = read_fitted_draws(
                 gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            return cls._snapshot(fitted, noisy, input_transform, outcome_transform)
+            self = cls._snapshot(fitted, noisy, input_transform, outcome_transform)
+        self._all_parameters = others
+        return self
 
     @property
     def draws(self) -> dict[str, np.ndarray]:
@@ -158,6 +160,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             observation_noise: Variances; None takes each draw's own.
             **kwargs: As in ``condition_on_observations``.
         """
+        self._check_not_latent()
         fantasy = super().fantasize(X, sampler, observation_noise, **kwargs)
         fantasy._is_ensemble = False
         return fantasy
