@@ -37,6 +37,13 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
 
     Fantasies condition each draw (so that knowledge gradient and ``qNegIntegratedPosteriorVariance`` work): the draws and their
     equal weights stay as they are, which is exact in the function and ignores what new observations say of hyperparameters.
+
+    Of a ``pm.gp.Latent`` (for outcomes that are counts or shares, have outliers, or are missing) each draw carries the function
+    at the training inputs, and ``posterior`` is the mixture of Gaussians for the latent function given it. The response is an
+    objective, which takes the parameters of a link from :attr:`draws`. There is no Gaussian noise, and new outcomes would change
+    the weights of the draws: observation noise, fantasies, new observations and other training data are refused. Pass
+    ``prune_baseline=False`` to noisy expected improvement: BoTorch's pruning looks at the average over draws and would keep one
+    point, while the best of the known points differs between draws.
     """
 
     _is_fully_bayesian = True
@@ -53,7 +60,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
     @classmethod
     def from_fitted(
         cls,
-        gp: "pm.gp.Marginal",
+        gp: "pm.gp.Marginal | pm.gp.Latent",
         idata: Any,
         *,
         num_draws: int | None = 16,
@@ -69,15 +76,16 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
         covariance here, and a call of the compiled functions later.
 
         Args:
-            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``.
+            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``; or a
+                ``pm.gp.Latent`` whose ``prior`` was called in ``model``, with any likelihood and in either parametrisation.
             idata: What ``pm.sample`` returns: ArviZ data with a ``posterior``, or that as a dataset with the dimensions
-                ``chain`` and ``draw``.
+                ``chain`` and ``draw``. Of a latent gp the function itself must be in it, ``n`` values in each draw.
             num_draws: How many draws to keep, evenly spaced over all chains; None keeps all. 16 is BoTorch's number; they carry
                 about 25 % Monte Carlo error in the sd between draws.
             model: The PyMC model; None takes the one in context.
             given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``.
-            jitter: What was added to the diagonal of the training covariance, in squared units of the targets; None reads it
-                from the model.
+            jitter: What was added to the diagonal of the training covariance (of a latent gp, of its prior covariance), in
+                squared units of the targets; None reads it from the model.
             input_transform: The transform that was applied to the inputs before they entered the gp, already fitted.
             outcome_transform: The transform that was applied to the targets before they entered the gp, already fitted.
 
@@ -85,7 +93,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             The ensemble, on the CPU, in float64.
 
         Raises:
-            UnsupportedError: If ``gp`` is of another class, or a transform cannot be undone.
+            UnsupportedError: If ``gp`` is of another class or has several outputs, or a transform cannot be undone.
             InputDataError: If there are fewer draws than asked for, or a parameter is missing or not finite in one of them; if
                 gp, data and model do not fit together. (Also a ``ValueError``.)
             ModelFittingError: If the training covariance cannot be factorised at a draw.
@@ -114,7 +122,29 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
 
     @property
     def draws(self) -> dict[str, np.ndarray]:
-        """The hyperparameters of each draw, by name, ``S x ...``, on their natural scale (copies)."""
+        """What was drawn, by name, ``S x ...``, on its natural scale (copies).
+
+        These are the hyperparameters of the gp, of a latent gp the function at the training inputs (``S x n``), and the other
+        free variables and scalar deterministics of the PyMC model that were among the draws, such as parameters of a link. An
+        objective is given samples ``... x S x q x 1`` of the function, so that one number per draw enters as ``S x 1``.
+
+        Example:
+            >>> import numpy as np, pymc as pm, torch, pymc_botorch
+            >>> from botorch.acquisition import GenericMCObjective, qLogNoisyExpectedImprovement
+            >>> X = np.linspace(0, 1, 6)[:, None]
+            >>> with pm.Model():
+            ...     gp = pm.gp.Latent(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+            ...     f, ceiling = gp.prior("f", X), pm.Beta("ceiling", 9, 1)
+            ...     germinated = pm.Binomial("germinated", n=50, p=ceiling * pm.math.sigmoid(f), observed=[3, 9, 30, 41, 38, 20])
+            ...     idata = pm.sample(8, tune=8, chains=1, random_seed=1, progressbar=False, compute_convergence_checks=False)
+            ...     model = pymc_botorch.FullyBayesianPyMCGP.from_fitted(gp, idata, num_draws=4)
+            >>> top = torch.from_numpy(model.draws["ceiling"])[:, None]  # S x 1
+            >>> share = GenericMCObjective(lambda Y, X=None: top * torch.sigmoid(Y[..., 0]))
+            >>> known = torch.from_numpy(X)
+            >>> acquisition = qLogNoisyExpectedImprovement(model, known, objective=share, prune_baseline=False)
+            >>> acquisition(torch.rand(5, 2, 1, dtype=torch.double)).shape
+            torch.Size([5])
+        """
         return {name: value.copy() for name, value in self._hyperparameters.items()}
 
     @property
@@ -135,7 +165,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             X: Inputs, ``n x d`` or ``... x q x d``, in raw units where the model has an input transform.
             output_indices: None or ``[0]``: there is one outcome.
             observation_noise: True adds each draw's noise variance; a tensor that broadcasts to ``... x S x q x 1`` is added
-                as it is.
+                as it is. Refused for a latent gp.
             posterior_transform: Applied last, to each draw.
 
         Returns:

@@ -185,6 +185,12 @@ def test_each_draw_is_the_closed_form(model: FullyBayesianPyMCGP) -> None:
         np.testing.assert_allclose(posterior.variance[s, :, 0].numpy(), cov.diagonal(), rtol=0, atol=1e-8)
 
 
+def test_a_component_takes_the_data_of_its_total() -> None:
+    case, X = component(), inputs(3, 2)
+    short = of(case, given={"gp": case.given["gp"]})
+    torch.testing.assert_close(short.posterior(X).mean, of(case).posterior(X).mean, **SAME)
+
+
 def test_the_posterior_passes_through_the_function_of_each_draw(model: FullyBayesianPyMCGP) -> None:
     posterior = model.posterior(model.train_inputs[0])
     torch.testing.assert_close(posterior.mean.squeeze(-1), model.train_targets, rtol=0, atol=1e-3)
@@ -325,6 +331,17 @@ def test_noisy_improvement_is_averaged_over_draws(model: FullyBayesianPyMCGP) ->
 
     expected = logmeanexp(averaged(model, acquire, X), dim=0)
     torch.testing.assert_close(acquire(model, sampler(), None)(X), expected, **AVERAGE)
+
+
+def test_pruning_looks_at_the_average_over_draws_and_overstates_improvement(model: FullyBayesianPyMCGP) -> None:
+    """Why the docstring asks for ``prune_baseline=False``; if it fails, BoTorch has mended it."""
+    X, known = inputs(5, 1, 2), model.train_inputs[0]
+    assert len(model.train_targets.argmax(-1).unique()) > 1
+    pruned, whole = (
+        qLogNoisyExpectedImprovement(model, known, sampler(), prune_baseline=prune, cache_root=False) for prune in (True, False)
+    )
+    assert pruned.X_baseline.shape == (1, 2)
+    assert (pruned(X) > whole(X)).all()
 
 
 def test_acquisition_functions_take_it_as_any_ensemble(model: FullyBayesianPyMCGP) -> None:
