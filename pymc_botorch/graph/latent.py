@@ -1,7 +1,8 @@
 """A ``pm.gp.Latent`` comes in, its posterior given its own values at the data goes out, symbolic.
 
-Whatever the likelihood, the outcomes say nothing of the function elsewhere that its values ``f`` at the training inputs do not
-say: given a draw of ``f`` and of the hyperparameters the function is Gaussian, and PyMC's ``gp.conditional`` is its distribution.
+Where the likelihood, whatever it is, takes the function at the training inputs only, the outcomes say nothing of the function
+elsewhere that its values ``f`` there do not say: given a draw of ``f`` and of the hyperparameters the function is Gaussian, and
+PyMC's ``gp.conditional`` is its distribution.
 ``f`` is a parameter of the graph like any other, so that one structure serves all draws.
 """
 

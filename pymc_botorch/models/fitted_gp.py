@@ -35,6 +35,7 @@ FOLLOWING = ("_fitted", "_noise", "_noisy", "_observation_process", "likelihood"
 """What follows from data and hyperparameters."""
 
 INPUTS = "training inputs"
+"""The entry of a latent gp's state for them (a name with a space, to differ from those of variables)."""
 
 
 class AbstractFittedGP(AbstractPyMCGP):
@@ -285,7 +286,8 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
         parameters = unpack(state)
-        if self._is_latent and not np.array_equal(parameters.pop(INPUTS, np.nan), self._train_X.numpy()):
+        X, places = self._train_X.numpy(), parameters.pop(INPUTS, np.empty(0))
+        if self._is_latent and not (X.shape == places.shape and np.allclose(X, places, rtol=1e-9, atol=1e-12)):
             raise DataError(
                 "The state has no draws of the function at the training inputs of this model. Pass the state of a model of the "
                 "same gp, sampled with the same inputs."
