@@ -50,6 +50,13 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
     Fantasies condition each draw (so that knowledge gradient and ``qNegIntegratedPosteriorVariance`` work): the draws and their
     equal weights stay as they are, which is exact in the function and ignores what new observations say of hyperparameters.
 
+    Of a ``pm.gp.Latent`` (for outcomes that are counts or shares, have outliers, or are missing) each draw carries the function
+    at the training inputs, and ``posterior`` is the mixture of Gaussians for the latent function given it. The response is an
+    objective, which takes the parameters of a link from :attr:`draws`. There is no Gaussian noise, and new outcomes would change
+    the weights of the draws: observation noise, fantasies, new observations and other training data are refused. Pass
+    ``prune_baseline=False`` to noisy expected improvement: BoTorch's pruning looks at the average over draws and would keep one
+    point, while the best of the known points differs between draws.
+
     Args:
         train_X: Inputs, ``n x d``, ``n`` from one up.
         train_Y: Outcomes, ``n x 1``, in raw units.
@@ -208,7 +215,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
     @classmethod
     def from_fitted(
         cls,
-        gp: "pm.gp.Marginal",
+        gp: "pm.gp.Marginal | pm.gp.Latent",
         idata: Any,
         *,
         num_draws: int | None = 16,
@@ -224,15 +231,16 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         covariance here, and a call of the compiled functions later.
 
         Args:
-            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``.
+            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``; or a
+                ``pm.gp.Latent`` whose ``prior`` was called in ``model``, with any likelihood and in either parametrisation.
             idata: What ``pm.sample`` returns: ArviZ data with a ``posterior``, or that as a dataset with the dimensions
-                ``chain`` and ``draw``.
+                ``chain`` and ``draw``. Of a latent gp the function itself must be in it, ``n`` values in each draw.
             num_draws: How many draws to keep, evenly spaced over all chains; None keeps all. 16 is BoTorch's number; they carry
                 about 25 % Monte Carlo error in the sd between draws.
             model: The PyMC model; None takes the one in context.
             given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``.
-            jitter: What was added to the diagonal of the training covariance, in squared units of the targets; None reads it
-                from the model.
+            jitter: What was added to the diagonal of the training covariance (of a latent gp, of its prior covariance), in
+                squared units of the targets; None reads it from the model.
             input_transform: The transform that was applied to the inputs before they entered the gp, already fitted.
             outcome_transform: The transform that was applied to the targets before they entered the gp, already fitted.
 
@@ -240,7 +248,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
             The ensemble, on the CPU, in float64.
 
         Raises:
-            UnsupportedError: If ``gp`` is of another class, or a transform cannot be undone.
+            UnsupportedError: If ``gp`` is of another class or has several outputs, or a transform cannot be undone.
             InputDataError: If there are fewer draws than asked for, or a parameter is missing or not finite in one of them; if
                 gp, data and model do not fit together. (Also a ``ValueError``.)
             ModelFittingError: If the training covariance cannot be factorised at a draw.
@@ -260,16 +268,39 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
             (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
         """
         with botorch_errors():
-            fitted, noisy = read_fitted_draws(
+            fitted, noisy, others = read_fitted_draws(
                 gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
             self = cls._snapshot(fitted, noisy, input_transform, outcome_transform)
         self._idata = idata if hasattr(idata, "children") else xr.DataTree.from_dict({"posterior": idata})
+        self._all_parameters = others
         return self
 
     @property
     def draws(self) -> dict[str, np.ndarray]:
-        """The hyperparameters of each draw, by name, ``S x ...``, on their natural scale (copies)."""
+        """What was drawn, by name, ``S x ...``, on its natural scale (copies).
+
+        These are the hyperparameters of the gp, of a latent gp the function at the training inputs (``S x n``), and the other
+        free variables and scalar deterministics of the PyMC model that were among the draws, such as parameters of a link. An
+        objective is given samples ``... x S x q x 1`` of the function, so that one number per draw enters as ``S x 1``.
+
+        Example:
+            >>> import numpy as np, pymc as pm, torch, pymc_botorch
+            >>> from botorch.acquisition import GenericMCObjective, qLogNoisyExpectedImprovement
+            >>> X = np.linspace(0, 1, 6)[:, None]
+            >>> with pm.Model():
+            ...     gp = pm.gp.Latent(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+            ...     f, ceiling = gp.prior("f", X), pm.Beta("ceiling", 9, 1)
+            ...     germinated = pm.Binomial("germinated", n=50, p=ceiling * pm.math.sigmoid(f), observed=[3, 9, 30, 41, 38, 20])
+            ...     idata = pm.sample(8, tune=8, chains=1, random_seed=1, progressbar=False, compute_convergence_checks=False)
+            ...     model = pymc_botorch.FullyBayesianPyMCGP.from_fitted(gp, idata, num_draws=4)
+            >>> top = torch.from_numpy(model.draws["ceiling"])[:, None]  # S x 1
+            >>> share = GenericMCObjective(lambda Y, X=None: top * torch.sigmoid(Y[..., 0]))
+            >>> known = torch.from_numpy(X)
+            >>> acquisition = qLogNoisyExpectedImprovement(model, known, objective=share, prune_baseline=False)
+            >>> acquisition(torch.rand(5, 2, 1, dtype=torch.double)).shape
+            torch.Size([5])
+        """
         return {name: value.copy() for name, value in self._hyperparameters.items()}
 
     @property
@@ -290,7 +321,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
             X: Inputs, ``n x d`` or ``... x q x d``, in raw units where the model has an input transform.
             output_indices: None or ``[0]``: there is one outcome.
             observation_noise: True adds each draw's noise variance; a tensor that broadcasts to ``... x S x q x 1`` is added
-                as it is.
+                as it is. Refused for a latent gp.
             posterior_transform: Applied last, to each draw.
 
         Returns:
@@ -315,6 +346,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
             observation_noise: Variances; None takes each draw's own.
             **kwargs: As in ``condition_on_observations``.
         """
+        self._check_not_latent()
         fantasy = super().fantasize(X, sampler, observation_noise, **kwargs)
         fantasy._is_ensemble = False
         return fantasy
@@ -363,12 +395,12 @@ def _read_warm_start(warm_start: Any, names: Sequence[str]) -> WeightedDraws | M
         DataError: If they are of another model.
     """
     if isinstance(warm_start, FullyBayesianPyMCGP):
-        if set(warm_start.draws) != set(names):
+        if not set(names) <= set(warm_start.draws):
             raise DataError(
                 f"The warm start has draws of {', '.join(sorted(warm_start.draws))}, but the hyperparameters of this model are "
                 f"{', '.join(sorted(names))}. Pass a fit of the same model."
             )
         if warm_start._record is not None:
             return warm_start._record.draws
-        return {name: values[len(values) // 2] for name, values in warm_start.draws.items()}
+        return {name: warm_start.draws[name][warm_start.num_mcmc_samples // 2] for name in names}
     return warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
