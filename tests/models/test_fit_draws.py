@@ -356,6 +356,12 @@ def test_a_subclass_proposes_a_batch() -> None:
     assert torch.isfinite(value)
     assert set(Trial(X, Y).fit("laplace", fitted, seed=0, num_proposals=300).draws) == {"ell", "sigma"}
 
+    # what a fit leaves behind is no part of the builder: it would run again, with a warning
+    builders = cache_info().builders
+    assert "ell" in fitted.idata.posterior
+    assert "ell" in fitted.fit("laplace", seed=0, num_proposals=300).idata.posterior
+    assert cache_info().builders == builders
+
 
 @pytest.mark.parametrize(
     ("options", "message"),
