@@ -93,6 +93,28 @@ def with_priors() -> Specimen:
     )
 
 
+def saas(X: Any, y: Any) -> pm.gp.Marginal:
+    """The model and priors of BoTorch's ``SaasFullyBayesianSingleTaskGP`` (Eriksson & Jankowiak 2021, arXiv:2103.00349)."""
+    d = X.type.shape[1]
+    tau, inverse_square = pm.HalfCauchy("tau", 0.1), pm.HalfCauchy("inverse_square", 1, shape=d)
+    lengthscale = pm.Deterministic("lengthscale", 1 / pt.sqrt(tau * inverse_square))
+    outputscale, noise_variance = pm.Gamma("outputscale", 2, 0.15), pm.Gamma("noise_variance", 0.9, 10)
+    mean = pm.gp.mean.Constant(pm.Normal("mean", 0, 1))
+    gp = pm.gp.Marginal(mean_func=mean, cov_func=outputscale * cov.Matern52(d, ls=lengthscale))
+    gp.marginal_likelihood("y", X, y, sigma=pt.sqrt(noise_variance))
+    return gp
+
+
+def sparse_in_twenty_inputs() -> Specimen:
+    X = inputs(d=20)
+    inverse_square = np.where(np.arange(20) < 2, 20.0, 0.05)  # two inputs matter
+    point = {"tau": 0.1, "inverse_square": inverse_square, "outputscale": 1.5, "noise_variance": 0.02, "mean": 0.3}
+    point["lengthscale"] = 1 / np.sqrt(0.1 * inverse_square)  # PyMC asks for it, too
+    with pm.Model() as pm_model:
+        gp = saas(pm.Data("X", X, shape=(None, 20)), pm.Data("y_data", outcomes(X)))
+    return Specimen(gp, pm_model, point, d=20)
+
+
 ZOO: dict[str, Callable[[], Specimen]] = {
     "ExpQuad": lambda: of_kernel(lambda: cov.ExpQuad(2, ls=[0.4, 0.7])),
     "Matern52": lambda: of_kernel(lambda: cov.Matern52(2, ls=[0.4, 0.7])),
@@ -132,6 +154,7 @@ ZOO: dict[str, Callable[[], Specimen]] = {
     "correlated noise": lambda: of_kernel(
         lambda: cov.Matern52(2, ls=0.5), sigma=lambda: cov.WhiteNoise(0.2) + 0.2**2 * cov.Exponential(2, ls=0.3)
     ),
+    "SAAS in 20 inputs": sparse_in_twenty_inputs,
     "a component of a sum": component,
     "VFE": lambda: approximation("VFE"),
     "FITC": lambda: approximation("FITC"),

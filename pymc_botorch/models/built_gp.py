@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
+OF_A_FIT = ("_all_parameters", "_idata", "_record", "fit_result")
 
 
 class AbstractBuiltGP(AbstractFittedGP):
@@ -58,7 +59,7 @@ class AbstractBuiltGP(AbstractFittedGP):
         self._build_function = build_gp
         self._train_X, self._train_sd = prepared.raw_X, prepared.data.sigma
         self._train_inputs, self._train_targets = map(torch.from_numpy, prepared.data[:2])
-        self._own_attributes = frozenset(vars(self)) - users | {*FOLLOWING, "_own_attributes", "_all_parameters", "fit_result"}
+        self._own_attributes = frozenset(vars(self)) - users | {*FOLLOWING, *OF_A_FIT, "_own_attributes"}
 
     def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
         """Build the PyMC model; subclasses write their own.

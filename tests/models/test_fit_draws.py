@@ -17,6 +17,7 @@ from botorch.acquisition import qLogExpectedImprovement
 from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
 from botorch.models.transforms import Normalize
 from botorch.optim import optimize_acqf
+from gp_zoo import saas
 from quadrature import by_quadrature, raw_data, two
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, cache_info
@@ -315,6 +316,20 @@ def test_a_subclass_proposes_a_batch() -> None:
     assert candidates.shape == (2, 1)
     assert torch.isfinite(value)
     assert set(Trial(X, Y).fit("laplace", fitted, seed=0, num_proposals=300).draws) == {"ell", "sigma"}
+
+    # what a fit leaves behind is no part of the builder: it would run again, with a warning
+    builders = cache_info().builders
+    assert "ell" in fitted.idata.posterior
+    assert "ell" in fitted.fit("laplace", seed=0, num_proposals=300).idata.posterior
+    assert cache_info().builders == builders
+
+
+@UNTRUSTED
+def test_saas_finds_the_input_that_matters() -> None:
+    X, Y = raw_data(20, 20)
+    fitted = FullyBayesianPyMCGP(X, Y, build_gp=saas).fit("laplace", seed=0, num_draws=8, num_proposals=300)
+    assert fitted.posterior(X[:3]).mean.shape == (8, 3, 1)
+    assert fitted.idata.posterior["lengthscale"].median(("chain", "draw")).to_numpy().argmin() == 0
 
 
 @pytest.mark.parametrize(
