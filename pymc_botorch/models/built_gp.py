@@ -2,6 +2,7 @@
 
 __all__ = ["AbstractBuiltGP"]
 
+import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
+from botorch.utils.datasets import SupervisedDataset
 from botorch.utils.types import DEFAULT, _DefaultType
 from torch import Tensor
 
@@ -57,6 +59,22 @@ class AbstractBuiltGP(AbstractFittedGP):
         self._train_X, self._train_sd = prepared.raw_X, prepared.data.sigma
         self._train_inputs, self._train_targets = map(torch.from_numpy, prepared.data[:2])
         self._own_attributes = frozenset(vars(self)) - users | {*FOLLOWING, "_own_attributes", "_all_parameters", "fit_result"}
+
+    @classmethod
+    def construct_inputs(
+        cls, training_data: SupervisedDataset, categorical_features: list[int] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments for a data set, as BoTorch's method of this name.
+
+        Args:
+            training_data: Inputs, outcomes and, where known, variances.
+            categorical_features: Columns of inputs that hold an index of a category; passed on if the constructor of a subclass
+                takes them.
+            **options: Further arguments of a subclass's constructor.
+        """
+        if categorical_features is not None and "categorical_features" in inspect.signature(cls).parameters:
+            options["categorical_features"] = categorical_features
+        return {**super().construct_inputs(training_data), **options}
 
     def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
         """Build the PyMC model; subclasses write their own.
