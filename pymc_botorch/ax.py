@@ -310,7 +310,9 @@ def _initialization(budget: int, seed: int | None) -> list[GenerationNode]:
         suggested_experiment_status=ExperimentStatus.INITIALIZATION,
     )
     after = [sobol] if budget > 1 else []
-    centre = CenterGenerationNode(next_node_name=after[0].name if after else "MBM")
+    centre = CenterGenerationNode(
+        next_node_name=after[0].name if after else "MBM", use_existing_trials_for_initialization=True
+    )
     return [centre, *after] if budget else []
 
 
@@ -399,7 +401,7 @@ def _check_class(cls: Any) -> None:
             f"{cls.__name__} is defined in __main__, where a new process that loads the experiment can't find it. Move it to a "
             "module that can be imported.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
 
 
