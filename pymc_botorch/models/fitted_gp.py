@@ -335,7 +335,9 @@ def _likelihood(noise: Tensor, *, known: bool) -> GaussianLikelihood | FixedNois
     if known:
         with min_fixed_noise(double_value=0.0):  # PyMC takes noise as it is
             likelihood = FixedNoiseGaussianLikelihood(noise=noise)
-        likelihood.register_parameter("unused", torch.nn.Parameter(torch.zeros(0, dtype=torch.float64)))  # Ax asks for dtype, device
+        likelihood.register_parameter(
+            "unused", torch.nn.Parameter(torch.zeros(0, dtype=torch.float64))
+        )  # Ax asks for dtype, device
     else:
         likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None), batch_shape=noise.shape).double()
         likelihood.noise_covar.raw_noise.data.copy_(noise.unsqueeze(-1))

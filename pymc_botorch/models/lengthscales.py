@@ -29,7 +29,7 @@ class Lengthscales(NamedTuple):
 
 
 def effective_lengthscales(model: "AbstractFittedGP") -> Tensor:
-    """Return how far the function goes along each input before it changes by about its own sd, by the prior at the training inputs.
+    """Return how far one goes along each input until the function has changed by about its sd, by the prior.
 
     Over the training inputs ``x``, with the fitted hyperparameters and no data::
 
@@ -42,8 +42,8 @@ def effective_lengthscales(model: "AbstractFittedGP") -> Tensor:
         model: A fitted gp.
 
     Returns:
-        ``1 x d``, of draws ``S x 1 x d``, in the units of the inputs as the gp takes them; ``inf`` where the kernel does not depend
-        on an input.
+        ``1 x d``, of draws ``S x 1 x d``, in the units of the inputs as the gp takes them; ``inf`` where the kernel does not
+        depend on an input.
 
     Raises:
         UnsupportedError: If the functions have no derivative, or an input is an index (of a ``Coregion``), which has no slope.
