@@ -20,11 +20,11 @@ KINDS: dict[str, tuple[str, list[str]]] = {
     "single": ("harvest", []),
     "multi": ("harvest, -cost", []),
     "scalarised": ("2*harvest - cost", []),
-    "constrained": ("harvest", ["cost <= 1.5"]),
+    "constrained": ("harvest", ["cost <= 1.8"]),
 }
 
 
-class TrialGP(pymc_botorch.PyMCGP):
+class AbstractTrialGP:
     """Priors for the unit cube and standardised outcomes."""
 
     def build_gp(self, X: Any, y: Any, sigma: Any = None) -> pm.gp.Marginal:
@@ -33,6 +33,17 @@ class TrialGP(pymc_botorch.PyMCGP):
         gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=reach))
         gp.marginal_likelihood("observed", X, y, sigma=noise)
         return gp
+
+
+class TrialGP(AbstractTrialGP, pymc_botorch.PyMCGP):
+    """At a point."""
+
+
+class SampledGP(AbstractTrialGP, pymc_botorch.FullyBayesianPyMCGP):
+    """Over draws."""
+
+
+FIT_OPTIONS: dict[type, dict[str, Any]] = {TrialGP: {}, SampledGP: {"num_draws": 4, "draws": 20, "tune": 40, "chains": 1}}
 
 
 class FieldGP(pymc_botorch.PyMCGP):
@@ -88,6 +99,8 @@ def client_of(kind: str, surrogate: Any, **options: Any) -> Client:
     objective, constraints = KINDS[kind]
     client.configure_optimization(objective, outcome_constraints=constraints)
     options = {"initialization_budget": 3, "seed": 1, "optimizer_kwargs": OPTIMIZER, **options}
+    if isinstance(surrogate, type):
+        options["fit_options"] = {**FIT_OPTIONS.get(surrogate, {}), **options.get("fit_options", {})}
     client.set_generation_strategy(pymc_botorch.ax.generation_strategy(surrogate, **options))
     return client
 

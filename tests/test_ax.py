@@ -25,7 +25,7 @@ from ax.storage.botorch_modular_registry import MODEL_REGISTRY, REVERSE_MODEL_RE
 from ax.storage.sqa_store.db import create_all_tables, get_engine, init_engine_and_session_factory
 from ax.utils.common.random import with_rng_seed
 from ax.utils.sensitivity.sobol_measures import ax_parameter_sens
-from ax_gps import KINDS, FieldGP, TrialGP, VarietyGP, client_of, run
+from ax_gps import KINDS, FieldGP, SampledGP, TrialGP, VarietyGP, client_of, run
 from botorch.acquisition import qKnowledgeGradient
 from botorch.exceptions.errors import InputDataError, UnsupportedError
 from botorch.models import SingleTaskGP
@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning"),  # three observations
 ]
 
-CLASSES = [TrialGP]
+CLASSES = [TrialGP, SampledGP]
 SAME_OPTIMUM = 1e-4  # relative to the range; outcomes are stored to 1e-10, which optimisers amplify
 
 
@@ -522,17 +522,3 @@ class NarrowGP(TrialGP):
 def test_what_ax_could_not_use_or_store_is_refused_at_once(call: Any, match: str) -> None:
     with pytest.raises(UserInputError, match=match):
         call()
-
-
-def test_seeds_come_from_torch_where_fit_has_none_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds = []
-
-    class SampledGP(TrialGP):
-        def fit(self, *, seed: int | None = None) -> Any:
-            seeds.append(seed)
-            return super().fit(seed=seed)
-
-    for _ in range(2):
-        run(client_of("single", SampledGP), "single", 4)
-    assert seeds[0] == seeds[1]
-    assert isinstance(seeds[0], int)

@@ -18,7 +18,7 @@ from ax.utils.stats.model_fit_stats import DIAGNOSTIC_FNS
 
 from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass, register
-from pymc_botorch.models.contract import AbstractPyMCGP
+from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.pymc_gp import PyMCGP
 
 
@@ -120,7 +120,7 @@ def surrogate_spec(
 def _configs(surrogates: Iterable[Any]) -> list[ModelConfig]:
     configs = [given if isinstance(given, ModelConfig) else model_config(given) for given in surrogates]
     for config in configs:
-        if isinstance(config.botorch_model_class, type) and issubclass(config.botorch_model_class, AbstractPyMCGP):
+        if isinstance(config.botorch_model_class, type) and issubclass(config.botorch_model_class, AbstractBuiltGP):
             _check_class(config.botorch_model_class)
     names = [config.identifier for config in configs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -130,7 +130,7 @@ def _configs(surrogates: Iterable[Any]) -> list[ModelConfig]:
 
 def _check_class(cls: Any) -> None:
     """Refuse what Ax could not make, and register the rest."""
-    if not (isinstance(cls, type) and issubclass(cls, AbstractPyMCGP) and callable(getattr(cls, "fit", None))):
+    if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP) and callable(getattr(cls, "fit", None))):
         raise UserInputError(
             f"{cls!r} is no surrogate of ours. Pass a subclass of PyMCGP or FullyBayesianPyMCGP, not an instance."
         )

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-import torch
 from ax.core.search_space import SearchSpaceDigest
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate, submodel_input_constructor
 from ax.generators.torch.botorch_modular.utils import fit_botorch_model
@@ -19,7 +18,7 @@ from botorch.models.transforms.input import Normalize
 from botorch.utils.datasets import SupervisedDataset
 
 from pymc_botorch.ax.registration import GPClass, register
-from pymc_botorch.models.contract import AbstractPyMCGP
+from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
 METRIC = "pymc_botorch: metric"
@@ -60,7 +59,7 @@ class WarmStarts:
 CORE_DECODER_REGISTRY[WarmStarts.__name__] = WarmStarts
 
 
-@submodel_input_constructor.register(AbstractPyMCGP)  # type: ignore[untyped-decorator]
+@submodel_input_constructor.register(AbstractBuiltGP)  # type: ignore[untyped-decorator]
 def _construct_inputs(
     cls: GPClass,
     model_config: ModelConfig,
@@ -116,17 +115,23 @@ def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> Non
     config.input_transform_options = {**options, "Normalize": {"indices": numeric, **options.get("Normalize", {})}}
 
 
-@fit_botorch_model.register(AbstractPyMCGP)  # type: ignore[untyped-decorator]
-def _fit(model: AbstractPyMCGP, mll_class: Any = None, mll_options: Mapping[str, Any] | None = None) -> None:
+@fit_botorch_model.register(AbstractBuiltGP)  # type: ignore[untyped-decorator]
+def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | None = None) -> None:
     """Fit a model by its own ``fit``, with the options that were given."""
     options = dict(mll_options or {})
     metric, memory = options.pop(METRIC, ""), options.get("warm_start")
     n = len(model.train_targets)
     if isinstance(memory, WarmStarts):
         options["warm_start"] = memory.before(metric, n)
-    seed = inspect.signature(model.fit).parameters.get("seed")
-    if seed is not None and seed.default is None and "seed" not in options:
-        options["seed"] = int(torch.randint(2**31 - 1, ()))  # Client(random_seed=) seeds torch
+    if "progressbar" in inspect.signature(model.fit).parameters:
+        options.setdefault("progressbar", False)
     model.fit(**options)
     if isinstance(memory, WarmStarts):
-        memory.remember(metric, n, model._hyperparameters)
+        memory.remember(metric, n, _one_point(model))
+
+
+def _one_point(model: AbstractBuiltGP) -> Mapping[str, np.ndarray]:
+    """Return the hyperparameters, of draws those of the first: where chains and climbs begin."""
+    if model._is_fully_bayesian:
+        return {name: draws[0] for name, draws in model._hyperparameters.items()}
+    return model._hyperparameters

@@ -6,9 +6,9 @@ from ax.exceptions.core import UserInputError
 from ax.storage.botorch_modular_registry import CLASS_TO_REVERSE_REGISTRY, register_model
 from botorch.models.model import Model
 
-from pymc_botorch.models.contract import AbstractPyMCGP, on_new_class
+from pymc_botorch.models.built_gp import AbstractBuiltGP, on_new_class
 
-type GPClass = type[AbstractPyMCGP]
+type GPClass = type[AbstractBuiltGP]
 
 
 def register(cls: GPClass) -> GPClass:
@@ -55,5 +55,5 @@ def _register_all(cls: type) -> None:
         _register_all(subclass)
 
 
-_register_all(AbstractPyMCGP)
+_register_all(AbstractBuiltGP)
 on_new_class(_register_if_free)

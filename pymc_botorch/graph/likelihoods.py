@@ -75,8 +75,8 @@ def read_jitter(covariances: list[TensorVariable]) -> float:
         jitters.add(np.nan if value is None else float(value))
     if len(jitters) != 1 or np.nan in jitters:
         raise DataError(
-            "The jitter of the gp's likelihood cannot be read from the PyMC model. Pass jitter=..., the value given to "
-            f"marginal_likelihood (PyMC's default is {pm.gp.util.JITTER_DEFAULT:g})."
+            "The jitter of the gp's covariance cannot be read from the PyMC model. Pass jitter=..., the value given to "
+            f"marginal_likelihood or prior (PyMC's default is {pm.gp.util.JITTER_DEFAULT:g})."
         )
     return jitters.pop()
 

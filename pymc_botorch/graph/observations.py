@@ -1,6 +1,6 @@
 """A fitted ``pm.gp`` object comes in, what it was conditioned on goes out: checked arrays, noise and jitter."""
 
-__all__ = ["Kind", "Observations", "check_data", "kernels_in", "read_observations"]
+__all__ = ["Kind", "Observations", "kernels_in", "read_observations", "refused", "warn_of_white_noise"]
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -9,18 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pymc as pm
-from pytensor.graph.basic import Variable
-from pytensor.graph.traversal import graph_inputs
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
-from pymc_botorch.graph.likelihoods import (
-    QUICK,
-    computes,
-    constant_value,
-    find_likelihoods,
-    is_data,
-    read_jitter,
-)
+from pymc_botorch.graph.likelihoods import constant_value, find_likelihoods, read_jitter
+from pymc_botorch.graph.training import check_columns, check_data, check_jitter, evaluate, source_of
 
 type Kind = Literal["exact", "sparse", "component"]
 
@@ -28,8 +20,10 @@ ADVICE = {
     pm.gp.TP: "a Student-t process has no Gaussian posterior; use pm.gp.Marginal",
     pm.gp.HSGP: "its function is a finite basis expansion, not a Gaussian conditional; use pm.gp.Marginal",
     pm.gp.HSGPPeriodic: "its function is a finite basis expansion, not a Gaussian conditional; use pm.gp.Marginal",
-    pm.gp.LatentKron: "a latent gp is not Gaussian given the data; use pm.gp.MarginalKron",
-    pm.gp.Latent: "a latent gp is not Gaussian given the data at one point; use pm.gp.Marginal, which integrates it out",
+    pm.gp.LatentKron: "its function is given on a whole grid; use pm.gp.Latent with the kernel pm.gp.cov.Kron(cov_funcs) on the "
+    "points of the grid, or pm.gp.MarginalKron",
+    pm.gp.Latent: "a latent gp is not Gaussian given the data at one point; sample the PyMC model and use "
+    "FullyBayesianPyMCGP.from_fitted, or use pm.gp.Marginal, which integrates the function out",
 }
 
 
@@ -100,20 +94,20 @@ def read_observations(
         _check_class(candidate)
     found = _found(total, given)
     if isinstance(gp, pm.gp.MarginalKron):
-        grid = [_evaluate(X, "Xs", allow_expression=inputs_transformed) for X in found["X"]]
+        grid = [evaluate(X, "Xs", allow_expression=inputs_transformed) for X in found["X"]]
         X = np.asarray(pm.math.cartesian(*(axis.reshape(len(axis), -1) for axis in grid)))
         gp = total = pm.gp.Marginal(mean_func=gp.mean_func, cov_func=gp.cov_func)
         jitter = 0.0 if jitter is None else jitter
     else:
-        X = _evaluate(found["X"], "X", allow_expression=inputs_transformed)
-    y = _evaluate(found["y"], "y", allow_expression=True)
+        X = evaluate(found["X"], "X", allow_expression=inputs_transformed)
+    y = evaluate(found["y"], "y", allow_expression=True)
     check_data(X, y)
-    _check_columns(total.cov_func, X)
+    check_columns(total.cov_func, X)
     sigma = found["sigma"]
     noise = sigma if isinstance(sigma, pm.gp.cov.BaseCovariance) else pm.gp.cov.WhiteNoise(sigma)
     _check_noise(noise, len(y))
-    _warn_of_white_noise(gp.cov_func)
-    inducing = _evaluate(found["Xu"], "Xu", allow_expression=inputs_transformed) if "Xu" in found else None
+    warn_of_white_noise(gp.cov_func, "Pass the noise as sigma of marginal_likelihood instead.")
+    inducing = evaluate(found["Xu"], "Xu", allow_expression=inputs_transformed) if "Xu" in found else None
     likelihoods = find_likelihoods(pm_model, y, sparse=inducing is not None)
     if not likelihoods and not given:
         raise DataError(
@@ -121,8 +115,8 @@ def read_observations(
             f"{', '.join(rv.name for rv in pm_model.observed_RVs) or 'none'}). Pass the model in which "
             "gp.marginal_likelihood(...) was called, model=...."
         )
-    jitter = read_jitter(likelihoods) if jitter is None else _check_jitter(jitter)
-    return Observations(gp, total, X, y, noise, jitter, inducing, _source(found["X"], X))
+    jitter = read_jitter(likelihoods) if jitter is None else check_jitter(jitter)
+    return Observations(gp, total, X, y, noise, jitter, inducing, source_of(found["X"], X))
 
 
 def _found(total: pm.gp.gp.Base, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,70 +138,16 @@ def _found(total: pm.gp.gp.Base, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_class(gp: object) -> None:
+    if not isinstance(gp, pm.gp.Marginal | pm.gp.MarginalKron):
+        raise refused(gp, "pm.gp.Marginal, MarginalApprox or MarginalKron")
+
+
+def refused(gp: object, instead: str) -> UnsupportedGPError:
+    """Return why this gp cannot be used, by its class."""
     for known, advice in ADVICE.items():
         if isinstance(gp, known):
-            raise UnsupportedGPError(f"pm.gp.{type(gp).__name__} cannot be used here: {advice}.")
-    if not isinstance(gp, pm.gp.Marginal | pm.gp.MarginalKron):
-        raise UnsupportedGPError(f"gp is a {type(gp).__name__}. Pass a pm.gp.Marginal, MarginalApprox or MarginalKron.")
-
-
-def _evaluate(value: Any, name: str, *, allow_expression: bool) -> np.ndarray:
-    """Return a copy of training data as a float array, whatever they are in the model."""
-    if isinstance(value, Variable) and value.owner is not None:
-        if not is_data(value):
-            raise DataError(
-                f"The gp's {name} depends on random variables of the model. Pass plain data to marginal_likelihood; for "
-                "inputs that parameters warp use pm.gp.cov.WarpedInput."
-            )
-        if computes(value) and not allow_expression:
-            raise DataError(
-                f"The gp's {name} is computed inside the PyMC model (scaled or transformed), so that raw inputs would "
-                "silently be misread. Pass input_transform=..., for example a fitted botorch Normalize, that does the same "
-                "to raw inputs; or transform the data before they enter the model."
-            )
-        array = value.eval(mode=QUICK)
-    else:
-        array = constant_value(value)
-    if np.ma.isMaskedArray(value):
-        array = value.filled(np.nan)
-    try:
-        return np.array(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"The gp's {name} is not numeric ({error}). Pass floating-point data.") from error
-
-
-def _source(value: Any, X: np.ndarray) -> np.ndarray | None:
-    """Return the one data leaf of the shape of ``X`` that an expression is computed from."""
-    if not isinstance(value, Variable) or value.owner is None:
-        return None
-    leaves = [leaf for leaf in map(constant_value, graph_inputs([value])) if leaf is not None and leaf.shape == X.shape]
-    return np.asarray(leaves[0], dtype=np.float64) if len(leaves) == 1 else None
-
-
-def check_data(X: np.ndarray, y: np.ndarray) -> None:
-    """Raise a ``DataError`` unless ``X`` is ``n x d``, ``y`` is ``n``, both are finite and ``n`` is at least one."""
-    if X.ndim != 2:
-        raise DataError(f"The gp's X has shape {X.shape}. Pass an n x d matrix to marginal_likelihood.")
-    if y.ndim != 1:
-        raise DataError(
-            f"The gp's y has shape {y.shape}. Pass a vector of n targets; for several outcomes fit a gp "
-            "for each and join the models in a botorch ModelListGP."
-        )
-    if len(X) != len(y) or len(y) == 0:
-        raise DataError(f"The gp has {len(X)} inputs and {len(y)} targets. Pass the same number of both, at least one.")
-    for name, array in (("X", X), ("y", y)):
-        if not np.isfinite(array).all():
-            where = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-            raise DataError(f"The gp's {name} has NaN or infinite values in rows {where[:10].tolist()}. Leave these out.")
-
-
-def _check_columns(cov_func: Any, X: np.ndarray) -> None:
-    d = getattr(cov_func, "input_dim", X.shape[1])
-    if d != X.shape[1]:
-        raise DataError(
-            f"The gp's X has {X.shape[1]} columns, but its covariance function takes input_dim={d}. Pass X with these columns, "
-            "or name the total number as input_dim and those that the kernel reads as active_dims."
-        )
+            return UnsupportedGPError(f"pm.gp.{type(gp).__name__} cannot be used here: {advice}.")
+    return UnsupportedGPError(f"gp is a {type(gp).__name__}. Pass a {instead}.")
 
 
 def _check_noise(noise: pm.gp.cov.BaseCovariance, n: int) -> None:
@@ -219,11 +159,12 @@ def _check_noise(noise: pm.gp.cov.BaseCovariance, n: int) -> None:
         raise DataError(f"sigma is {sigma}. Pass finite standard deviations that are not negative.")
 
 
-def _warn_of_white_noise(cov_func: Any) -> None:
+def warn_of_white_noise(cov_func: Any, advice: str) -> None:
+    """Warn where a part of ``cov_func`` is noise."""
     if any(isinstance(part, pm.gp.cov.WhiteNoise) for part in kernels_in(cov_func)):
         warnings.warn(
             "WhiteNoise in cov_func counts as part of the function: it raises the variance of every new point, and with "
-            "it expected improvement. Pass the noise as sigma of marginal_likelihood instead.",
+            f"it expected improvement. {advice}",
             UserWarning,
             stacklevel=5,
         )
@@ -238,10 +179,3 @@ def kernels_in(cov_func: Any) -> Iterator[Any]:
         for held in getattr(part, "__dict__", {}).values():
             held = held.values() if isinstance(held, dict) else held if isinstance(held, list | tuple) else [held]
             parts.extend(inner for inner in held if isinstance(inner, pm.gp.cov.BaseCovariance))
-
-
-def _check_jitter(jitter: float) -> float:
-    is_number = isinstance(jitter, int | float | np.number) and not isinstance(jitter, bool)
-    if not (is_number and np.isfinite(jitter) and jitter >= 0):
-        raise DataError(f"jitter is {jitter!r}. Pass a finite number that is not negative.")
-    return float(jitter)

@@ -5,10 +5,10 @@ it is. Only the jitter that PyMC adds to the predictive covariance is taken off 
 covariance belongs to the fit, the other would make the variance of a point depend on how it is asked for.
 """
 
-__all__ = ["PosteriorGraph", "leaves_to_lift", "read_posterior", "rough_kernels", "without_broadcast"]
+__all__ = ["PosteriorGraph", "leaves_to_lift", "lift", "read_posterior", "rough_kernels", "without_broadcast"]
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -47,6 +47,7 @@ class PosteriorGraph:
         parameters: Symbolic free random variables of the PyMC model, by name, on their natural scale.
         per_observation: Names of the data that have an entry for each observation.
         rough: Names of the function's kernels that have a kink at distance zero: it has no derivative then.
+        latent: Of a latent gp, the parameter that is the function at ``X`` (``n``), in place of ``y``; else None.
     """
 
     X: TensorVariable
@@ -57,6 +58,7 @@ class PosteriorGraph:
     parameters: Mapping[str, Variable]
     per_observation: frozenset[str]
     rough: tuple[str, ...] = ()
+    latent: str | None = None
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: expressions are never changed."""
@@ -132,13 +134,36 @@ def read_posterior(
     mean = without_broadcast(mean)
     if not pred_noise:
         cov = _without_jitter(cov, data["jitter"])
-    outputs = [mean, cov, _noise_variance(noise_func, data["X"])]
+    noise = _noise_variance(noise_func, data["X"])
 
+    per_observation = {"X", "y"} | ({"sigma"} if values.get("sigma", np.zeros(())).ndim else set())
+    graph = PosteriorGraph(_X, mean, cov, noise, data, {}, frozenset(per_observation), rough_kernels(gp.cov_func))
+    return lift(graph, values, sources, pm_model)
+
+
+def lift(
+    graph: PosteriorGraph, values: Mapping[str, np.ndarray], sources: Mapping[str, Variable], pm_model: pm.Model
+) -> tuple[PosteriorGraph, dict[str, np.ndarray], dict[str, Variable]]:
+    """Return a graph in which the free variables of ``pm_model``, shared variables and constant arrays are inputs, too.
+
+    Args:
+        graph: With the data and parameters that are inputs already.
+        values: An array for each entry of ``graph.data``.
+        sources: Where in the PyMC model they came from, for those that have a shared variable or constant there.
+        pm_model: The model that holds the gp's parameters.
+
+    Returns:
+        The graph, its values and sources; see :func:`read_posterior`.
+
+    Raises:
+        DataError: If the gp depends on random variables that are not free variables of ``pm_model``.
+    """
+    outputs: Sequence[Variable] = graph.outputs
+    data, values, sources, per_observation = dict(graph.data), dict(values), dict(sources), set(graph.per_observation)
     needed = set(ancestors(outputs, blockers=pm_model.free_RVs))
     parameters = {rv.name: rv.type(rv.name) for rv in pm_model.free_RVs if rv in needed}
     outputs = graph_replace(outputs, {pm_model[name]: variable for name, variable in parameters.items()}, strict=False)
     _check_no_randomness(outputs, pm_model)
-    per_observation = {"X", "y"} | ({"sigma"} if values.get("sigma", np.zeros(())).ndim else set())
     for leaf in leaves_to_lift(outputs):
         name = f"lifted_{len(data)}"
         if outputs[2].type.ndim and leaf in set(ancestors([outputs[2]])) and leaf.type.ndim == 1:
@@ -149,8 +174,11 @@ def read_posterior(
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
     mean, cov, noise = outputs
-    rough = rough_kernels(gp.cov_func)
-    return PosteriorGraph(_X, mean, cov, noise, data, parameters, frozenset(per_observation), rough), values, sources
+    parameters = {**graph.parameters, **parameters}
+    lifted = replace(
+        graph, mean=mean, cov=cov, noise=noise, data=data, parameters=parameters, per_observation=frozenset(per_observation)
+    )
+    return lifted, values, sources
 
 
 def rough_kernels(cov_func: object) -> tuple[str, ...]:
@@ -184,7 +212,7 @@ def _noise_variance(noise_func: pm.gp.cov.BaseCovariance, X: TensorVariable) -> 
     return noise_func(X, diag=True)
 
 
-def leaves_to_lift(outputs: list[Variable]) -> list[Variable]:
+def leaves_to_lift(outputs: Sequence[Variable]) -> list[Variable]:
     """Return shared variables and non-scalar floating-point constants: values that a refit may change."""
     return [
         leaf
@@ -194,7 +222,7 @@ def leaves_to_lift(outputs: list[Variable]) -> list[Variable]:
     ]
 
 
-def _check_no_randomness(outputs: list[Variable], pm_model: pm.Model) -> None:
+def _check_no_randomness(outputs: Sequence[Variable], pm_model: pm.Model) -> None:
     """Refuse a graph that still draws random numbers once the model's free variables are inputs."""
     strangers = [
         v.name or str(v)

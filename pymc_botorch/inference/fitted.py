@@ -14,10 +14,11 @@ from pytensor.graph.basic import Variable
 from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compile import ConditionedPosterior
-from pymc_botorch.graph.observations import Kind, check_data, read_observations
+from pymc_botorch.graph.observations import Kind, read_observations
 from pymc_botorch.graph.posterior import PosteriorGraph, read_posterior
 from pymc_botorch.graph.readings import ConditionedReadings, readings
 from pymc_botorch.graph.structures import compiled_posterior
+from pymc_botorch.graph.training import check_data
 from pymc_botorch.inference.points import read_point
 
 
@@ -94,7 +95,8 @@ class FittedGP:
     def prior(self) -> ConditionedPosterior:
         """Return the prior: the posterior given no data."""
         none = {name: array[:0] if name in self.graph.per_observation else array for name, array in self.data.items()}
-        return compiled_posterior(self.graph, self.tier).condition([*none.values(), *self.point.values()])
+        point = {name: array[:0] if name == self.graph.latent else array for name, array in self.point.items()}
+        return compiled_posterior(self.graph, self.tier).condition([*none.values(), *point.values()])
 
     def condition(self) -> ConditionedPosterior:
         """Return the posterior, given data and point (compiles its structure where that is new)."""

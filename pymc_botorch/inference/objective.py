@@ -1,8 +1,9 @@
 """A PyMC model with a gp's likelihood comes in, its log posterior density and gradient go out, compiled once per structure.
 
-The density is that of the parameters on their natural scale (no Jacobian), as ``pm.find_MAP`` and BoTorch define a maximum a
-posteriori, written in PyMC's unconstrained ones. For a Gaussian marginal likelihood with mean ``mu`` and covariance ``K``, and
-``alpha = K⁻¹ (y - mu)``::
+The density is written in PyMC's unconstrained parameters. A weight, an input, says which one it is: with 0 that of the parameters
+on their natural scale (no Jacobian), as ``pm.find_MAP`` and BoTorch define a maximum a posteriori; with 1 that of the
+unconstrained ones, which draws are taken from. One structure serves both. For a Gaussian marginal likelihood with mean ``mu`` and
+covariance ``K``, and ``alpha = K⁻¹ (y - mu)``::
 
     log p(y)     = -½ (y - mu)ᵀ alpha - ½ log det K - ½ n log 2π
     d log p / dK = ½ (alpha alphaᵀ - K⁻¹)        d log p / dmu = alpha
@@ -41,19 +42,21 @@ class ObjectiveGraph:
     Attributes:
         parameters: Unconstrained parameters, by the name of their random variable.
         data: Symbolic data by name.
-        log_density: A scalar: natural logarithm, without Jacobian.
+        jacobian: A scalar, the weight of the log Jacobian of the transforms: 0 or 1.
+        log_density: A scalar, the natural logarithm.
         gradient: In each of ``parameters``.
     """
 
     parameters: Mapping[str, Variable]
     data: Mapping[str, Variable]
+    jacobian: TensorVariable
     log_density: TensorVariable
     gradient: Sequence[TensorVariable]
 
     @property
     def symbols(self) -> list[Variable]:
-        """Parameters, then data."""
-        return [*self.parameters.values(), *self.data.values()]
+        """Parameters, data, and the weight of the Jacobian."""
+        return [*self.parameters.values(), *self.data.values(), self.jacobian]
 
     @property
     def outputs(self) -> list[Variable]:
@@ -85,7 +88,7 @@ class CompiledObjective:
 
 
 def compile_objective(graph: ObjectiveGraph, linker: Linker) -> CompiledObjective:
-    """Return ``(*parameters, *data) -> log density, *gradient`` as one function."""
+    """Return ``(*parameters, *data, jacobian) -> log density, *gradient`` as one function."""
     return CompiledObjective(graph, linker, compile_function(graph.symbols, graph.outputs, linker))
 
 
@@ -102,7 +105,8 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
     values = {rv.name: pm_model.rvs_to_values[rv] for rv in pm_model.free_RVs}
     gaussian = [rv for rv in pm_model.observed_RVs if _is_marginal_likelihood(rv, pm_model)]
     others = [rv for rv in (*pm_model.free_RVs, *pm_model.observed_RVs, *pm_model.potentials) if rv not in gaussian]
-    log_density = pm_model.logp(vars=others, jacobian=False)
+    jacobian = pt.scalar("jacobian", dtype="float64")
+    log_density = pm_model.logp(vars=others, jacobian=False) + jacobian * _log_jacobian(pm_model)
     gradient = _gradient(log_density, list(values.values()))
     for rv in gaussian:
         mu, cov = rv.owner.op.dist_params(rv.owner)[:2]
@@ -120,7 +124,17 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         sources[name] = leaf
     outputs = graph_replace(outputs, {sources[name]: variable for name, variable in data.items()}, strict=False)
-    return ObjectiveGraph(values, data, outputs[0], outputs[1:]), sources
+    return ObjectiveGraph(values, data, jacobian, outputs[0], outputs[1:]), sources
+
+
+def _log_jacobian(pm_model: pm.Model) -> TensorVariable:
+    """Return the logarithm of the volume that the transforms of all parameters take from natural to unconstrained."""
+    total = pt.constant(0.0, dtype="float64")
+    for rv in pm_model.free_RVs:
+        if (transform := pm_model.rvs_to_transforms[rv]) is not None:
+            total = total + pt.sum(transform.log_jac_det(pm_model.rvs_to_values[rv], *rv.owner.inputs))
+    (total,) = pm_model.replace_rvs_by_values([total])
+    return total
 
 
 def _is_marginal_likelihood(rv: TensorVariable, pm_model: pm.Model) -> bool:

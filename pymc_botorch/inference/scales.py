@@ -1,6 +1,6 @@
 """A PyMC model comes in, the ways between its natural and its unconstrained parameters go out, and points to start from."""
 
-__all__ = ["Scales"]
+__all__ = ["Layout", "Scales"]
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -27,6 +27,24 @@ from pymc_botorch.inference.points import read_point
 type Arrays = list[np.ndarray]
 
 
+class Layout:
+    """How one vector of ``D`` numbers holds the unconstrained parameters.
+
+    Attributes:
+        owners: ``D``, the parameter that each number belongs to.
+    """
+
+    def __init__(self, names: Sequence[str], like: Sequence[np.ndarray]) -> None:
+        self._shapes = [np.shape(part) for part in like]
+        self._ends = np.cumsum([np.size(part) for part in like]).tolist()
+        self.owners = [name for name, part in zip(names, like, strict=True) for _ in range(np.size(part))]
+
+    def split(self, u: np.ndarray) -> Arrays:
+        """Return the parameters of a vector, each in its shape."""
+        parts = zip(self._shapes, [0, *self._ends], self._ends, strict=False)
+        return [u[start:end].reshape(shape) for shape, start, end in parts]
+
+
 class Scales:
     """Small functions of one model, compiled by Python when first asked for; each takes values of the objective's data.
 
@@ -39,7 +57,7 @@ class Scales:
         self.priors_need_data = not set(changing).isdisjoint(ancestors(pm_model.free_RVs))
         self.transformed = [pm_model.rvs_to_transforms[rv] is not None for rv in pm_model.free_RVs]
         self.names = [rv.name for rv in pm_model.free_RVs]
-        self._pm_model, self._data = pm_model, list(graph.data.values())
+        self.pm_model, self._data = pm_model, list(graph.data.values())
         self._leaves = {sources[name]: variable for name, variable in graph.data.items()}
         self._unconstrained = list(graph.parameters.values())
         self._lock = RLock()  # PyTensor functions share storage between threads
@@ -52,7 +70,7 @@ class Scales:
         """
         if isinstance(point, dict) and set(point) == set(self.names):
             return {name: np.asarray(point[name], dtype=np.float64) for name in self.names}
-        return read_point(self._pm_model, point, self.names)
+        return read_point(self.pm_model, point, self.names)
 
     def natural(self, unconstrained: Sequence[np.ndarray], data: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return the natural values of a point, by name."""
@@ -76,14 +94,28 @@ class Scales:
             reseed_rngs(rngs, seed)
             return [function(*data) for _ in range(k)]
 
+    def recorded(self, unconstrained: Sequence[np.ndarray], data: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the natural values of a point and of the model's deterministics, by name: what PyMC's samplers record."""
+        with self._lock:
+            names, function = self._recorded
+            return dict(zip(names, function(*unconstrained, *data), strict=True))
+
+    @cached_property
+    def _recorded(self) -> tuple[list[str], pytensor.compile.Function]:
+        model = self.pm_model
+        observed = set(model.observed_RVs)
+        known = [rv for rv in model.deterministics if observed.isdisjoint(ancestors([rv]))]
+        variables = [*model.free_RVs, *known]
+        return [rv.name for rv in variables], self._compile(model.replace_rvs_by_values(variables), self._unconstrained)
+
     @cached_property
     def _to_natural(self) -> pytensor.compile.Function:
-        natural = self._pm_model.replace_rvs_by_values(list(self._pm_model.free_RVs))
+        natural = self.pm_model.replace_rvs_by_values(list(self.pm_model.free_RVs))
         return self._compile(natural, self._unconstrained)
 
     @cached_property
     def _to_unconstrained(self) -> pytensor.compile.Function:
-        symbols = {rv: rv.type(rv.name) for rv in self._pm_model.free_RVs}
+        symbols = {rv: rv.type(rv.name) for rv in self.pm_model.free_RVs}
         forward = graph_replace(self._forward(), symbols, strict=False)
         return self._compile(forward, list(symbols.values()))
 
@@ -93,7 +125,7 @@ class Scales:
 
     @cached_property
     def _draw(self) -> tuple[pytensor.compile.Function, list[Variable]]:
-        model = self._pm_model
+        model = self.pm_model
         flat = [rv for rv in model.free_RVs if isinstance(rv.owner.op, FlatRV | HalfFlatRV)]
         support = dict(zip(model.free_RVs, self._start(transformed=False), strict=True))
         outputs = graph_replace(self._forward(), {rv: support[rv] for rv in flat}, strict=False) if flat else self._forward()
@@ -105,11 +137,11 @@ class Scales:
 
     def _forward(self) -> list[TensorVariable]:
         """Return the unconstrained values as expressions of the random variables."""
-        transforms = self._pm_model.rvs_to_transforms
-        return [rv if transforms[rv] is None else transforms[rv].forward(rv, *rv.owner.inputs) for rv in self._pm_model.free_RVs]
+        transforms = self.pm_model.rvs_to_transforms
+        return [rv if transforms[rv] is None else transforms[rv].forward(rv, *rv.owner.inputs) for rv in self.pm_model.free_RVs]
 
     def _start(self, *, transformed: bool) -> list[TensorVariable]:
-        model = self._pm_model
+        model = self.pm_model
         return make_initial_point_expression(
             free_rvs=model.free_RVs,
             rvs_to_transforms=model.rvs_to_transforms,

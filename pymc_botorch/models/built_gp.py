@@ -1,13 +1,15 @@
 """Data and a builder come in, a gp that can be fitted goes out: ``AbstractBuiltGP``."""
 
-__all__ = ["AbstractBuiltGP"]
+__all__ = ["AbstractBuiltGP", "on_new_class"]
 
 import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from pymc_botorch.inference.build import BuiltGP, TrainingData, build, build_default_gp
 from pymc_botorch.inference.fitted import FittedGP
-from pymc_botorch.models.errors import InvalidDataError
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.fitted_gp import FOLLOWING, AbstractFittedGP
 from pymc_botorch.models.training_data import UnitsOfPriors, prepare
 
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
+
+
+_hooks: list[Callable[[type["AbstractBuiltGP"]], None]] = []
+
+
+def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
+    """Call ``hook`` with each subclass that is made from now on: the core imports no library that keeps a list of models."""
+    _hooks.append(hook)
 
 
 class AbstractBuiltGP(AbstractFittedGP):
@@ -37,6 +47,11 @@ class AbstractBuiltGP(AbstractFittedGP):
 
     _build_function: Callable[..., Any] | None = None
     _own_attributes: frozenset[str] | None = None  # None: there is no builder
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for hook in _hooks:
+            hook(cls)
 
     def __init__(
         self,
@@ -93,6 +108,13 @@ class AbstractBuiltGP(AbstractFittedGP):
     def fit(self) -> Self:
         """Set the hyperparameters."""
 
+    @staticmethod
+    def _check_counts(**options: tuple[Any, int]) -> None:
+        """Refuse what is not a whole number from a least one up."""
+        for name, (number, least) in options.items():
+            if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
+                raise InvalidDataError(f"{name} is {number!r}. Pass a whole number from {least} up.")
+
     def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
         """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
 
@@ -134,7 +156,7 @@ class AbstractBuiltGP(AbstractFittedGP):
             del self.__dict__["_building"]
 
     def _condition_at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, Any]) -> None:
-        fitted, noisy = built.at(data, point)
+        fitted, noisy = self._at(built, data, point)
         before = vars(self).get("_noisy")
         self._noisy = noisy
         try:
@@ -143,10 +165,27 @@ class AbstractBuiltGP(AbstractFittedGP):
             self._noisy = before
             raise
 
+    def _at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, np.ndarray]) -> tuple[FittedGP, FittedGP | None]:
+        """Return the gp with these data and hyperparameters, and its observations where their noise is a covariance."""
+        return built.at(data, point)
+
     def _unfitted(self) -> FittedGP:
         built, data = self._build()
         values = built.objective_values(data)
-        point = built.scales.natural(built.scales.support_point(values), values)
-        fitted, self._noisy = built.at(data, point)
+        point = self._initial(built.scales.natural(built.scales.support_point(values), values))
+        fitted, self._noisy = self._at(built, data, point)
         self._all_parameters = point
         return fitted
+
+    def _initial(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return PyMC's initial point as the model holds hyperparameters."""
+        return point
+
+    def _check_can_be_fitted(self) -> None:
+        if self._own_attributes is None:
+            raise UnsupportedModelError(
+                "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
+                "from_fitted again, or construct the model from data."
+            )
+        if "process" in vars(self):
+            self._check_not_a_fantasy()

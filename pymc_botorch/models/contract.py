@@ -1,6 +1,6 @@
 """What BoTorch expects of any of our models, on top of a Gaussian process given data: ``AbstractPyMCGP``."""
 
-__all__ = ["AbstractPyMCGP", "on_new_class"]
+__all__ = ["AbstractPyMCGP"]
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -30,14 +30,6 @@ JOINT_UP_TO = 32
 """Points for which mean and covariance come from one call; for more, the covariance waits until it is asked for."""
 
 
-_hooks: list[Callable[[type["AbstractPyMCGP"]], None]] = []
-
-
-def on_new_class(hook: Callable[[type["AbstractPyMCGP"]], None]) -> None:
-    """Call ``hook`` with each subclass that is made from now on: the core imports no library that keeps a list of models."""
-    _hooks.append(hook)
-
-
 class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
     """A BoTorch model that reads a posterior of PyMC.
 
@@ -55,11 +47,6 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
 
     outcome_units: Units
     """How the units of the outcome relate to those of the gp."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for hook in _hooks:
-            hook(cls)
 
     @property
     @abstractmethod

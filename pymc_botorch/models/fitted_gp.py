@@ -20,11 +20,14 @@ from linear_operator import to_linear_operator
 from torch import Tensor
 from torch.nn.modules.module import _IncompatibleKeys
 
+from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.map import FitResult
+from pymc_botorch.inference.sampling import SamplingResult
 from pymc_botorch.models.conditioning import append_observations, check_observations, twin_of
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.latent import NOT_GAUSSIAN, LatentLikelihood
 from pymc_botorch.models.lengthscales import Lengthscales, effective_lengthscales
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
 from pymc_botorch.models.state import pack, unchanged_on_error, unpack
@@ -32,6 +35,9 @@ from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
 
 FOLLOWING = ("_fitted", "_noise", "_noisy", "_observation_process", "likelihood", "process")
 """What follows from data and hyperparameters."""
+
+INPUTS = "training inputs"
+"""The entry of a latent gp's state for them (a name with a space, to differ from those of variables)."""
 
 
 class AbstractFittedGP(AbstractPyMCGP):
@@ -44,7 +50,7 @@ class AbstractFittedGP(AbstractPyMCGP):
     _train_sd: np.ndarray | None = None
     _all_parameters: Mapping[str, np.ndarray] | None = None
 
-    fit_result: FitResult | None = None
+    fit_result: FitResult | SamplingResult | None = None
     """What the last fit did; None before it, after a state was loaded, and for models made from a fitted gp."""
 
     @classmethod
@@ -102,7 +108,8 @@ class AbstractFittedGP(AbstractPyMCGP):
         self._noise = noise
         self._observation_process = None
         self.process = process
-        self.likelihood = _likelihood(noise, known=noise.ndim > len(process.batch_shape))
+        known = noise.ndim > len(process.batch_shape)
+        self.likelihood = LatentLikelihood() if self._is_latent else _likelihood(noise, known=known)
 
     def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
         """Return the posterior in the units of the outcome, and the noise variance of the gp's: ``()`` or ``n``."""
@@ -126,7 +133,12 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     @property
     def noise_variance(self) -> Tensor:
-        """Variance of a new observation, in squared units of the gp: the mean over the training observations."""
+        """Variance of a new observation, in squared units of the gp: the mean over the training observations.
+
+        Raises:
+            UnsupportedError: For a latent gp, whose outcomes are not the function plus noise.
+        """
+        self._check_not_latent()
         return self._noise.mean(-1) if self._noise_is_known else self._noise
 
     @property
@@ -152,7 +164,11 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     @property
     def train_targets(self) -> Tensor:
-        """Training targets ``n``, in the units of the gp. Setting them conditions the model anew."""
+        """Training targets ``n``, in the units of the gp. Setting them conditions the model anew.
+
+        Of a latent gp they are the function at the training inputs in each draw, ``S x n``, on which each draw is conditioned;
+        the outcomes are known to the likelihood of the PyMC model only.
+        """
         return self._train_targets.to(self._dtype)
 
     @train_targets.setter
@@ -180,7 +196,7 @@ class AbstractFittedGP(AbstractPyMCGP):
         Raises:
             InputDataError: If the data are not finite, or of shapes that do not fit.
             ModelFittingError: If their covariance cannot be factorised. Nothing is changed in either case.
-            UnsupportedError: If this is a fantasy model.
+            UnsupportedError: If this is a fantasy model; of a latent gp, for any data but the present ones.
         """
         X = self.train_inputs[0] if inputs is None else inputs if isinstance(inputs, Tensor) else inputs[0]
         y = self.train_targets if targets is None else targets
@@ -191,6 +207,11 @@ class AbstractFittedGP(AbstractPyMCGP):
                 )
         self._check_not_a_fantasy()
         X, y = (tensor.detach().to("cpu", torch.float64).clone() for tensor in (X, y))
+        if self._is_latent and not (torch.equal(X, self.train_inputs[0]) and torch.equal(y, self.train_targets)):
+            raise UnsupportedModelError(
+                "The draws hold the function at the inputs that they were sampled with, and cannot have other data. Sample the "
+                "PyMC model with these, and call FullyBayesianPyMCGP.from_fitted."
+            )
         self._check_inputs(X)
         model_X = self.transform_inputs(X) if self.training else X
         raw_X = X if self.training else self._undo(X)
@@ -199,6 +220,7 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def _given(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
         """Return the model given more observations; see :meth:`condition_on_observations`."""
+        self._check_not_latent()
         if self._noisy is not None:
             raise UnsupportedModelError(
                 "The observation noise is a covariance function, so new observations depend on the training ones beyond the "
@@ -257,8 +279,12 @@ class AbstractFittedGP(AbstractPyMCGP):
         return Lengthscales(effective_lengthscales(self))
 
     def get_extra_state(self) -> Tensor:
-        """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state."""
-        return pack(self._hyperparameters)
+        """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state.
+
+        Of a latent gp they include draws of the function; the raw inputs where these are go with them, to be compared.
+        """
+        places = {INPUTS: self._train_X.numpy()} if self._is_latent else {}
+        return pack({**self._hyperparameters, **places})
 
     @property
     def _hyperparameters(self) -> Mapping[str, np.ndarray]:
@@ -267,6 +293,12 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
         parameters = unpack(state)
+        X, places = self._train_X.numpy(), parameters.pop(INPUTS, np.empty(0))
+        if self._is_latent and not (X.shape == places.shape and np.allclose(X, places, rtol=1e-9, atol=1e-12)):
+            raise DataError(
+                "The state has no draws of the function at the training inputs of this model. Pass the state of a model of the "
+                "same gp, sampled with the same inputs."
+            )
         others = set(self._hyperparameters) - set(fitted.point)
         fitted = fitted.with_point({name: value for name, value in parameters.items() if name not in others})
         self._all_parameters, self.fit_result = parameters, None
@@ -305,7 +337,7 @@ class AbstractFittedGP(AbstractPyMCGP):
         """Load what is in ``state_dict``; training data are taken back to raw units first, by the present transforms."""
         transform, old_units, fitted = getattr(self, "outcome_transform", None), self.outcome_units, self._fitted
         targets = self._train_targets.unsqueeze(-1)
-        raw_Y = targets if transform is None else transform.untransform(targets, X=self._train_inputs)[0]
+        raw_Y = targets if self._is_latent or transform is None else transform.untransform(targets, X=self._train_inputs)[0]
         own = {key: value for key, value in state_dict.items() if key.startswith(("input_transform.", "outcome_transform."))}
         with botorch_errors():
             if "_extra_state" in state_dict:
@@ -315,12 +347,24 @@ class AbstractFittedGP(AbstractPyMCGP):
             if keep_transforms:
                 self.eval()
                 X = self.transform_inputs(self._train_X)
-                y = raw_Y if transform is None else transform(raw_Y, X=X)[0]
+                y = raw_Y if self._is_latent or transform is None else transform(raw_Y, X=X)[0]
                 factor = old_units.scale / self.outcome_units.scale
                 fitted = fitted.with_noise_scaled(factor)
                 self._train_sd = None if self._train_sd is None else factor * self._train_sd
-                fitted = fitted.with_data(X.numpy(), y.squeeze(-1).numpy())
+                fitted = fitted.with_data(X.numpy(), fitted.y if self._is_latent else y.squeeze(-1).numpy())
             self._condition(fitted, self._train_X)
+
+    @property
+    def _is_latent(self) -> bool:
+        return self._fitted.graph.latent is not None
+
+    def _noise_at(self, observation_noise: Tensor | bool, mean: Tensor) -> Tensor:
+        self._check_not_latent()
+        return super()._noise_at(observation_noise, mean)
+
+    def _check_not_latent(self) -> None:
+        if self._is_latent:
+            raise UnsupportedModelError(NOT_GAUSSIAN)
 
     def _check_not_a_fantasy(self) -> None:
         if isinstance(self.process, ConditionedProcess):

@@ -2,12 +2,13 @@
 
 __all__ = ["FullyBayesianPyMCGP"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
+import xarray as xr
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
@@ -16,19 +17,30 @@ from botorch.posteriors.fully_bayesian import MCMC_DIM, GaussianMixturePosterior
 from botorch.sampling import MCSampler
 from torch import Tensor
 
+from pymc_botorch.config import config
+from pymc_botorch.errors import DataError
+from pymc_botorch.inference.build import BuiltGP, TrainingData
 from pymc_botorch.inference.draws import FittedDraws, read_fitted_draws
 from pymc_botorch.inference.fitted import FittedGP
-from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
-from pymc_botorch.models.fitted_gp import AbstractFittedGP
+from pymc_botorch.inference.nuts import NutsOptions
+from pymc_botorch.inference.records import SampleRecord, draws_to_datatree, to_datatree
+from pymc_botorch.inference.sampling import METHODS, Method, SamplingOptions, SamplingResult, fit_draws
+from pymc_botorch.inference.weights import WeightedDraws, select
+from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.models.errors import InvalidDataError, botorch_errors
 from pymc_botorch.models.mixture import MixtureProcess
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess
+from pymc_botorch.models.pymc_gp import PyMCGP
 
 if TYPE_CHECKING:
     import pymc as pm
 
 
-class FullyBayesianPyMCGP(AbstractFittedGP):
+class FullyBayesianPyMCGP(AbstractBuiltGP):
     """A PyMC gp with ``S`` posterior draws of its hyperparameters, as a BoTorch ensemble.
+
+    Made from data, and fitted by :meth:`fit`: NUTS, Laplace's method with importance weights, or new weights for old draws. Or
+    made from draws that PyMC took, by :meth:`from_fitted`. The model is written as for :class:`pymc_botorch.PyMCGP`.
 
     It follows the conventions of BoTorch's ``SaasFullyBayesianSingleTaskGP``: ``batch_shape`` is ``[S]``, and the posterior at
     ``b x q x d`` is a ``GaussianMixturePosterior`` whose mean is ``b x S x q x 1``. Acquisition functions average over draws
@@ -37,6 +49,42 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
 
     Fantasies condition each draw (so that knowledge gradient and ``qNegIntegratedPosteriorVariance`` work): the draws and their
     equal weights stay as they are, which is exact in the function and ignores what new observations say of hyperparameters.
+
+    Of a ``pm.gp.Latent`` (for outcomes that are counts or shares, have outliers, or are missing) each draw carries the function
+    at the training inputs, and ``posterior`` is the mixture of Gaussians for the latent function given it. The response is an
+    objective, which takes the parameters of a link from :attr:`draws`. There is no Gaussian noise, and new outcomes would change
+    the weights of the draws: observation noise, fantasies, new observations and other training data are refused. Pass
+    ``prune_baseline=False`` to noisy expected improvement: BoTorch's pruning looks at the average over draws and would keep one
+    point, while the best of the known points differs between draws.
+
+    Args:
+        train_X: Inputs, ``n x d``, ``n`` from one up.
+        train_Y: Outcomes, ``n x 1``, in raw units.
+        train_Yvar: Known variances of the noise, ``n x 1``, in squared raw units; None learns the noise.
+        outcome_transform: As in ``PyMCGP``.
+        input_transform: As in ``PyMCGP``.
+        build_gp: The model; None takes the method of a subclass. The default is that of BoTorch 0.18's ``SingleTaskGP``.
+
+    Raises:
+        InputDataError: If data are not finite or a variance is negative (at the first fit, also if ``build_gp`` does not fit
+            the data).
+        BotorchTensorDimensionError: If the shapes do not fit together.
+        UnsupportedError: For several outcomes or batches of data.
+
+    Example:
+        >>> import pymc as pm, torch
+        >>> from pymc_botorch import FullyBayesianPyMCGP
+        >>> class TrialGP(FullyBayesianPyMCGP):
+        ...     def build_gp(self, X, y):
+        ...         reach = pm.LogNormal("reach", mu=-1, sigma=0.7)
+        ...         noise = pm.LogNormal("noise", mu=-2, sigma=1)
+        ...         gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=reach))
+        ...         gp.marginal_likelihood("observed", X, y, sigma=noise)
+        ...         return gp
+        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+        >>> model = TrialGP(X, (6 * X).sin()).fit(method="laplace", seed=1)
+        >>> model.posterior(X).mean.shape, model.fit_result.method
+        (torch.Size([16, 8, 1]), 'laplace')
     """
 
     _is_fully_bayesian = True
@@ -44,16 +92,130 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
     _posterior_class = GaussianMixturePosterior
 
     _fitted: FittedDraws
+    _record: SampleRecord | None = None
+    _idata: "xr.DataTree | None" = None
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        raise UnsupportedModelError(
-            "FullyBayesianPyMCGP is not made from data. Sample the PyMC model, and call FullyBayesianPyMCGP.from_fitted."
+    fit_result: SamplingResult | None = None
+    """What the last fit did; None before it, after a state was loaded, and for models made from draws."""
+
+    def fit(
+        self,
+        method: Method = "nuts",
+        warm_start: "FullyBayesianPyMCGP | PyMCGP | Mapping[str, Any] | None" = None,
+        *,
+        num_draws: int | None = 16,
+        draws: int = 250,
+        tune: int = 400,
+        chains: int = 4,
+        target_accept: float = 0.8,
+        num_proposals: int = 2000,
+        num_starts: int = 5,
+        maxiter: int = 500,
+        seed: int | None = None,
+        progressbar: bool = True,
+    ) -> Self:
+        """Draw the hyperparameters from their posterior.
+
+        ``"nuts"`` is nutpie's sampler where nutpie is installed, and samples the density that was compiled for this builder
+        once; else PyMC's, which compiles at each call. ``"laplace"`` climbs to the optima of the density from several starts,
+        draws from a mixture of Student-t distributions there, and weighs the draws by Pareto-smoothed importance sampling.
+        ``"auto"`` takes the first of three whose diagnostics pass: the draws of ``warm_start`` with the weights that the new data
+        give them; Laplace's method; NUTS. Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are
+        100 effective draws. Neither k nor R-hat sees a mode that no start and no chain has found.
+
+        Args:
+            method: ``"nuts"``, ``"laplace"`` or ``"auto"``.
+            warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
+                round; else chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin at.
+            num_draws: How many draws the model keeps, evenly along their weights; None keeps all. 16 is BoTorch's number; they
+                carry about 25 % Monte Carlo error in the sd between draws.
+            draws: Of NUTS, for each chain.
+            tune: Steps of NUTS before, for each chain.
+            chains: Of NUTS.
+            target_accept: Of NUTS.
+            num_proposals: Draws of Laplace's method, from 100 up.
+            num_starts: Its climbs: from the warm start, the mode of the prior, and draws from the prior.
+            maxiter: Iterations of each climb.
+            seed: Of everything; None takes one from torch's global generator.
+            progressbar: Whether NUTS shows one.
+
+        Returns:
+            The model, in evaluation mode. ``fit_result`` says what was done and by which numbers; ``idata`` has all draws.
+
+        Raises:
+            InputDataError: If ``build_gp`` does not fit the data, or the warm start not the model; if options are not numbers of
+                their kind.
+            ModelFittingError: If no start has a finite density, or no method gives draws that pass; the model is left as it was,
+                also by an interrupt.
+            UnsupportedError: If the model was made by :meth:`from_fitted` or conditioned on more observations.
+
+        Warns:
+            FitWarning: If the draws should not be trusted as they are, with the numbers.
+        """
+        self._check_counts(
+            draws=(draws, 1),
+            tune=(tune, 0),
+            chains=(chains, 1),
+            num_proposals=(num_proposals, 100),
+            num_starts=(num_starts, 1),
+            maxiter=(maxiter, 1),
+            num_draws=(1 if num_draws is None else num_draws, 1),
+            seed=(0 if seed is None else seed, 0),
         )
+        if method not in METHODS:
+            raise InvalidDataError(f"method is {method!r}. Pass one of {', '.join(map(repr, METHODS))}.")
+        if not 0 < target_accept < 1:
+            raise InvalidDataError(f"target_accept is {target_accept!r}. Pass a number between 0 and 1.")
+        if num_draws is not None and method != "laplace" and num_draws > draws * chains:
+            raise InvalidDataError(f"num_draws is {num_draws}, but {chains} chains have {draws} draws each. Ask for fewer.")
+        self._check_can_be_fitted()
+        seed = int(torch.randint(2**31 - 1, ())) if seed is None else int(seed)
+        options = SamplingOptions(
+            NutsOptions(int(draws), int(tune), int(chains), float(target_accept), bool(progressbar)),
+            int(num_proposals),
+            int(num_starts),
+            int(maxiter),
+            seed,
+        )
+        with botorch_errors():
+            built, data = self._build()
+            found, stats, density, result = fit_draws(
+                built,
+                data,
+                method=method,
+                warm_start=_read_warm_start(warm_start, built.scales.names),
+                options=options,
+                tier=config.linker,
+            )
+            kept = select(found.log_weights, len(found.log_weights) if num_draws is None else int(num_draws))
+            points = [density.natural(u) for u in found.unconstrained[kept]]
+            stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
+            self._condition_at(built, data, stacked)
+        self._all_parameters, self.fit_result = stacked, result
+        self._record, self._idata = SampleRecord(found, stats, data), None
+        return self.eval()
+
+    @property
+    def idata(self) -> "xr.DataTree":
+        """All draws of the last fit, for ArviZ, hyperparameters on their natural scale.
+
+        ``posterior`` has draws of equal weight, also of deterministics, with the model's coords; ``sample_stats``,
+        ``observed_data`` and ``constant_data`` are beside it. Where draws have weights, ``weighted_posterior`` has them as they
+        were made, with ``log_weight``. Of a model whose state was loaded, the draws that it keeps are all there is; of one made
+        by :meth:`from_fitted`, it is what was given.
+        """
+        if self._idata is None:
+            if self._record is not None:
+                with botorch_errors():
+                    self._idata = to_datatree(self._build()[0], self._record)
+            else:
+                self._idata = draws_to_datatree(self.draws)
+        return self._idata
 
     @classmethod
     def from_fitted(
         cls,
-        gp: "pm.gp.Marginal",
+        gp: "pm.gp.Marginal | pm.gp.Latent",
         idata: Any,
         *,
         num_draws: int | None = 16,
@@ -69,15 +231,16 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
         covariance here, and a call of the compiled functions later.
 
         Args:
-            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``.
+            gp: A ``pm.gp.Marginal``, ``MarginalApprox`` or ``MarginalKron``, as for ``PyMCGP.from_fitted``; or a
+                ``pm.gp.Latent`` whose ``prior`` was called in ``model``, with any likelihood and in either parametrisation.
             idata: What ``pm.sample`` returns: ArviZ data with a ``posterior``, or that as a dataset with the dimensions
-                ``chain`` and ``draw``.
+                ``chain`` and ``draw``. Of a latent gp the function itself must be in it, ``n`` values in each draw.
             num_draws: How many draws to keep, evenly spaced over all chains; None keeps all. 16 is BoTorch's number; they carry
                 about 25 % Monte Carlo error in the sd between draws.
             model: The PyMC model; None takes the one in context.
             given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``.
-            jitter: What was added to the diagonal of the training covariance, in squared units of the targets; None reads it
-                from the model.
+            jitter: What was added to the diagonal of the training covariance (of a latent gp, of its prior covariance), in
+                squared units of the targets; None reads it from the model.
             input_transform: The transform that was applied to the inputs before they entered the gp, already fitted.
             outcome_transform: The transform that was applied to the targets before they entered the gp, already fitted.
 
@@ -85,7 +248,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             The ensemble, on the CPU, in float64.
 
         Raises:
-            UnsupportedError: If ``gp`` is of another class, or a transform cannot be undone.
+            UnsupportedError: If ``gp`` is of another class or has several outputs, or a transform cannot be undone.
             InputDataError: If there are fewer draws than asked for, or a parameter is missing or not finite in one of them; if
                 gp, data and model do not fit together. (Also a ``ValueError``.)
             ModelFittingError: If the training covariance cannot be factorised at a draw.
@@ -105,14 +268,39 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
         """
         with botorch_errors():
-            fitted, noisy = read_fitted_draws(
+            fitted, noisy, others = read_fitted_draws(
                 gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            return cls._snapshot(fitted, noisy, input_transform, outcome_transform)
+            self = cls._snapshot(fitted, noisy, input_transform, outcome_transform)
+        self._idata = idata if hasattr(idata, "children") else xr.DataTree.from_dict({"posterior": idata})
+        self._all_parameters = others
+        return self
 
     @property
     def draws(self) -> dict[str, np.ndarray]:
-        """The hyperparameters of each draw, by name, ``S x ...``, on their natural scale (copies)."""
+        """What was drawn, by name, ``S x ...``, on its natural scale (copies).
+
+        These are the hyperparameters of the gp, of a latent gp the function at the training inputs (``S x n``), and the other
+        free variables and scalar deterministics of the PyMC model that were among the draws, such as parameters of a link. An
+        objective is given samples ``... x S x q x 1`` of the function, so that one number per draw enters as ``S x 1``.
+
+        Example:
+            >>> import numpy as np, pymc as pm, torch, pymc_botorch
+            >>> from botorch.acquisition import GenericMCObjective, qLogNoisyExpectedImprovement
+            >>> X = np.linspace(0, 1, 6)[:, None]
+            >>> with pm.Model():
+            ...     gp = pm.gp.Latent(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+            ...     f, ceiling = gp.prior("f", X), pm.Beta("ceiling", 9, 1)
+            ...     germinated = pm.Binomial("germinated", n=50, p=ceiling * pm.math.sigmoid(f), observed=[3, 9, 30, 41, 38, 20])
+            ...     idata = pm.sample(8, tune=8, chains=1, random_seed=1, progressbar=False, compute_convergence_checks=False)
+            ...     model = pymc_botorch.FullyBayesianPyMCGP.from_fitted(gp, idata, num_draws=4)
+            >>> top = torch.from_numpy(model.draws["ceiling"])[:, None]  # S x 1
+            >>> share = GenericMCObjective(lambda Y, X=None: top * torch.sigmoid(Y[..., 0]))
+            >>> known = torch.from_numpy(X)
+            >>> acquisition = qLogNoisyExpectedImprovement(model, known, objective=share, prune_baseline=False)
+            >>> acquisition(torch.rand(5, 2, 1, dtype=torch.double)).shape
+            torch.Size([5])
+        """
         return {name: value.copy() for name, value in self._hyperparameters.items()}
 
     @property
@@ -133,7 +321,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             X: Inputs, ``n x d`` or ``... x q x d``, in raw units where the model has an input transform.
             output_indices: None or ``[0]``: there is one outcome.
             observation_noise: True adds each draw's noise variance; a tensor that broadcasts to ``... x S x q x 1`` is added
-                as it is.
+                as it is. Refused for a latent gp.
             posterior_transform: Applied last, to each draw.
 
         Returns:
@@ -158,6 +346,7 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
             observation_noise: Variances; None takes each draw's own.
             **kwargs: As in ``condition_on_observations``.
         """
+        self._check_not_latent()
         fantasy = super().fantasize(X, sampler, observation_noise, **kwargs)
         fantasy._is_ensemble = False
         return fantasy
@@ -185,5 +374,33 @@ class FullyBayesianPyMCGP(AbstractFittedGP):
     def _prior_of(self, fitted: FittedGP) -> AbstractProcess:
         return MixtureProcess(tuple(CompiledProcess(draw.prior()) for draw in fitted.each))
 
-    def _unfitted(self) -> NoReturn:
-        raise AssertionError("an ensemble is made with its draws")
+    def _at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, np.ndarray]) -> tuple[FittedGP, FittedGP | None]:
+        fitted, noisy = built.at(data, point)
+        S = len(next(iter(point.values())))
+        return FittedDraws.of(fitted, point, S), noisy and FittedDraws.of(noisy, point, S)
+
+    def _initial(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: value[None] for name, value in point.items()}  # one draw
+
+    def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
+        fitted = super()._with_state(fitted, state)
+        self._record = self._idata = None
+        return fitted
+
+
+def _read_warm_start(warm_start: Any, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any] | None:
+    """Return draws with what is known of their weights, or a point.
+
+    Raises:
+        DataError: If they are of another model.
+    """
+    if isinstance(warm_start, FullyBayesianPyMCGP):
+        if not set(names) <= set(warm_start.draws):
+            raise DataError(
+                f"The warm start has draws of {', '.join(sorted(warm_start.draws))}, but the hyperparameters of this model are "
+                f"{', '.join(sorted(names))}. Pass a fit of the same model."
+            )
+        if warm_start._record is not None:
+            return warm_start._record.draws
+        return {name: warm_start.draws[name][warm_start.num_mcmc_samples // 2] for name in names}
+    return warm_start.point if isinstance(warm_start, PyMCGP) else warm_start

@@ -3,7 +3,6 @@
 __all__ = ["PyMCGP"]
 
 from collections.abc import Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 from botorch.models.transforms.input import InputTransform
@@ -13,7 +12,7 @@ from pymc_botorch.config import config
 from pymc_botorch.inference.fitted import read_fitted
 from pymc_botorch.inference.map import fit_map
 from pymc_botorch.models.built_gp import AbstractBuiltGP
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.errors import botorch_errors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -100,21 +99,8 @@ class PyMCGP(AbstractBuiltGP):
         Warns:
             FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
         """
-        options: tuple[tuple[str, Any, int], ...] = (
-            ("num_starts", num_starts, 1),
-            ("maxiter", maxiter, 1),
-            ("seed", seed, 0),
-        )
-        for name, number, least in options:
-            if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
-                raise InvalidDataError(f"{name} is {number!r}. Pass a whole number from {least} up.")
-        if self._own_attributes is None:
-            raise UnsupportedModelError(
-                "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
-                "from_fitted again, or construct the model from data."
-            )
-        if "process" in vars(self):
-            self._check_not_a_fantasy()
+        self._check_counts(num_starts=(num_starts, 1), maxiter=(maxiter, 1), seed=(seed, 0))
+        self._check_can_be_fitted()
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
         with botorch_errors():
             built, data = self._build()

@@ -130,7 +130,7 @@ def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, 
                 built.objective.parameters.values(), built.scales.support_point(built.objective_values(data)), strict=True
             )
         }
-        log_density, *gradient = function(*point.values(), *built.objective_values(data))
+        log_density, *gradient = function(*point.values(), *built.objective_values(data), np.asarray(0.0))
         assert log_density == pytest.approx(pm_model.compile_logp(jacobian=False)(point), rel=1e-10)
         expected = pm_model.compile_dlogp(jacobian=False)(point)
         np.testing.assert_allclose(np.concatenate([np.ravel(g) for g in gradient]), expected, rtol=1e-8, atol=1e-8)
@@ -141,10 +141,12 @@ def test_under_numba_the_density_and_its_gradient_are_those_of_the_python_linker
     built = build(build_default_gp, training_data())
     for n in (1, 15):
         values = built.objective_values(training_data(n, seed=3))
+        weights = [np.asarray(weight) for weight in (0.0, 1.0)]
         start = built.scales.support_point(values)
         slow, fast = (compiled(built.objective, compile_objective, linker).function for linker in ("python", "numba"))
-        for ours, expected in zip(fast(*start, *values), slow(*start, *values), strict=True):
-            np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-10)
+        for weight in weights:
+            for ours, expected in zip(fast(*start, *values, weight), slow(*start, *values, weight), strict=True):
+                np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("n", [2, 20])

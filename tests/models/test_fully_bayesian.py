@@ -552,8 +552,8 @@ def test_draws_that_do_not_fit_are_refused_before_anything_is_compiled(case: Cas
 def test_what_it_cannot_do_is_refused_by_name(case: Case, model: FullyBayesianPyMCGP) -> None:
     with pytest.raises(TypeError, match="no PyMC model in context"):
         FullyBayesianPyMCGP.from_fitted(case.gp, posterior_draws())
-    with pytest.raises(UnsupportedError, match="from_fitted"):
-        FullyBayesianPyMCGP(inputs(3, 2), inputs(3, 1))
+    with pytest.raises(UnsupportedError, match="made from a gp fitted in PyMC"):
+        model.fit()
     with pytest.raises(BotorchTensorDimensionError, match=r"X has shape \(3, 5\)"):
         model.posterior(inputs(3, 5))
     fantasy = model.fantasize(inputs(1, 2), sampler(2))

@@ -1,0 +1,98 @@
+"""Draws of a fit come in, ArviZ data go out: natural values, deterministics, statistics and weights, with coords."""
+
+__all__ = ["SampleRecord", "draws_to_datatree", "to_datatree"]
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from pytensor.compile.sharedvalue import SharedVariable
+
+from pymc_botorch.inference.build import BuiltGP, TrainingData
+from pymc_botorch.inference.scales import Layout
+from pymc_botorch.inference.weights import WeightedDraws, select
+
+TRAINING = ("train_X", "train_Y", "train_sd")
+
+
+@dataclass(frozen=True, eq=False)
+class SampleRecord:
+    """What a fit by draws leaves, by value.
+
+    Attributes:
+        draws: As they were made, with their weights.
+        stats: Of the sampler, ``chain x draw``, if there was one.
+        data: What they are given.
+    """
+
+    draws: WeightedDraws
+    stats: xr.Dataset | None
+    data: TrainingData
+
+
+def to_datatree(built: BuiltGP, record: SampleRecord) -> xr.DataTree:
+    """Return ArviZ data.
+
+    The groups are ``posterior`` (draws of equal weight: those of the chains, or resampled ones), ``sample_stats``,
+    ``observed_data`` and ``constant_data``; where draws have weights, also ``weighted_posterior``: the draws as they were made,
+    with ``log_weight``.
+    """
+    values = built.objective_values(record.data)
+    layout = Layout(built.scales.names, built.scales.support_point(values))
+    recorded = [built.scales.recorded(layout.split(u), values) for u in record.draws.unconstrained]
+    made = {name: np.stack([one[name] for one in recorded]) for name in recorded[0]}
+    n, chains = len(record.data.y), record.draws.chains
+    groups: dict[str, xr.Dataset] = {}
+    if record.stats is not None:
+        groups["posterior"] = _labelled(built, n, made, chains)
+        groups["sample_stats"] = record.stats
+    else:
+        chosen = select(record.draws.log_weights, len(record.draws.log_weights))
+        log_density = record.draws.log_density
+        groups["posterior"] = _labelled(built, n, {name: array[chosen] for name, array in made.items()}, 1)
+        groups["sample_stats"] = _labelled(built, n, {"lp": log_density[chosen]}, 1)
+        weights = {"log_weight": record.draws.log_weights, "lp": log_density, "log_proposal": record.draws.log_proposal}
+        groups["weighted_posterior"] = _labelled(built, n, {**made, **weights}, chains)
+    groups["observed_data"], groups["constant_data"] = _data(built, record.data)
+    return xr.DataTree.from_dict(groups)
+
+
+def draws_to_datatree(draws: Mapping[str, np.ndarray]) -> xr.DataTree:
+    """Return the draws ``S x ...`` of parameters as the posterior of one chain."""
+    variables = {
+        name: (("chain", "draw", *(f"{name}_dim_{i}" for i in range(values.ndim - 1))), values[None])
+        for name, values in draws.items()
+    }
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(variables)})
+
+
+def _labelled(built: BuiltGP, n: int, arrays: Mapping[str, np.ndarray], chains: int | None) -> xr.Dataset:
+    """Return arrays with the dims and coords of the model, after ``chain`` and ``draw`` (None: there are none)."""
+    model = built.scales.pm_model
+    known = {**model.coords, "obs_id": np.arange(n)}
+    variables, coords = {}, dict[str, np.ndarray]()
+    for name, array in arrays.items():
+        lead: tuple[str, ...] = ()
+        if chains is not None:
+            array = array.reshape(chains, -1, *array.shape[1:])
+            lead = ("chain", "draw")
+            coords |= {dim: np.arange(length) for dim, length in zip(lead, array.shape, strict=False)}
+        own = model.named_vars_to_dims.get(name) or [None] * (array.ndim - len(lead))
+        dims = tuple(dim or f"{name}_dim_{i}" for i, dim in enumerate(own))
+        coords |= {dim: np.asarray(known[dim]) for dim in dims if known.get(dim) is not None}
+        variables[name] = ((*lead, *dims), array)
+    return xr.Dataset(variables, coords)
+
+
+def _data(built: BuiltGP, data: TrainingData) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return what is observed, by the names of the likelihoods, and what is constant."""
+    model = built.scales.pm_model
+    observed = {rv.name: data.y for rv in model.observed_RVs if model.rvs_to_values[rv].name == "train_Y"}
+    constant = {"train_X": data.X}
+    if data.sigma is not None:
+        constant["train_sd"] = data.sigma
+    for variable in model.data_vars:
+        if variable.name not in TRAINING and isinstance(variable, SharedVariable):
+            constant[variable.name] = np.asarray(variable.get_value())
+    return _labelled(built, len(data.y), observed, None), _labelled(built, len(data.y), constant, None)

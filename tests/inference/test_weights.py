@@ -1,0 +1,98 @@
+"""Importance weights: the sign of Pareto smoothing, Laplace's method on known densities, and the selection of draws."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
+
+from pymc_botorch.errors import FitError
+from pymc_botorch.inference.density import Start
+from pymc_botorch.inference.laplace import laplace
+from pymc_botorch.inference.weights import WeightedDraws, effective_size, refusal, select, weigh
+
+
+class Known(NamedTuple):
+    """A mixture of two normal densities, with its gradient by differences."""
+
+    centres: tuple[float, ...]
+    support: np.ndarray
+
+    def value(self, u: np.ndarray) -> float:
+        cov = np.array([[1.0, 0.6], [0.6, 0.5]])
+        parts = [multivariate_normal.logpdf(u, [c, -c], cov) - 0.5 * i for i, c in enumerate(self.centres)]
+        return float(logsumexp(parts))
+
+    def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
+        steps = 1e-6 * np.eye(2)
+        return self.value(u), np.array([(self.value(u + s) - self.value(u - s)) / 2e-6 for s in steps])
+
+
+def test_smoothed_weights_turn_a_wide_proposal_into_the_target(rng: np.random.Generator) -> None:
+    x = rng.normal(0, 1.5, size=20_000)
+    log_weights, k = weigh(norm.logpdf(x) - norm.logpdf(x, scale=1.5))
+    assert np.exp(log_weights) @ x**2 == pytest.approx(1.0, abs=0.03)  # 18 where the sign is wrong
+    assert k < 0.5
+    assert logsumexp(log_weights) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_proposal_that_misses_the_tail_is_found_out(rng: np.random.Generator) -> None:
+    x = rng.normal(0, 0.3, size=2000)
+    log_weights, k = weigh(norm.logpdf(x) - norm.logpdf(x, scale=0.3))
+    assert k > 0.7
+    assert "Pareto k" in str(refusal(k, effective_size(log_weights), 2000))
+
+
+def test_weights_at_the_edge(rng: np.random.Generator) -> None:
+    equal, k = weigh(np.full(50, -3.0))
+    np.testing.assert_allclose(equal, -np.log(50))
+    assert (k, effective_size(equal)) == (0.0, pytest.approx(50))
+    _, k = weigh(np.full(50, -np.inf))
+    assert k == np.inf
+    ratios = rng.normal(size=200)
+    ratios[3] = -np.inf
+    log_weights, _ = weigh(ratios)
+    assert np.exp(log_weights[3]) < 1e-300
+    assert refusal(0.1, 99, 2000) == "there are 99 effective draws, fewer than 100"
+    assert refusal(0.2, 500, 10) is not None  # 1 - 1 / log10(10) is zero
+    assert refusal(0.65, 500, 2000) is None
+
+
+def test_equal_draws_are_selected_evenly_and_others_by_weight() -> None:
+    np.testing.assert_array_equal(select(np.full(12, -np.log(12)), 4), [1, 4, 7, 10])
+    np.testing.assert_array_equal(select(np.full(12, -np.log(12)), 12), np.arange(12))
+    chosen = select(np.log([0.5, 0.25, 0.125, 0.125]), 8)
+    np.testing.assert_array_equal(np.bincount(chosen), [4, 2, 1, 1])
+
+
+def test_laplace_finds_both_modes_and_their_weights() -> None:
+    density = Known((-3.0, 3.0), np.zeros(2))
+    starts = [Start("here", np.array([c, -c]) + 0.2) for c in (-3.0, 3.0, -2.9)]
+    draws, k = laplace(density, starts, 4000, 100, seed=1)  # type: ignore[arg-type]
+    weights = np.exp(draws.log_weights)
+    share = 1 / (1 + np.exp(-0.5))
+    assert weights @ (draws.unconstrained[:, 0] < 0) == pytest.approx(share, abs=0.03)
+    assert weights @ draws.unconstrained[:, 0] == pytest.approx(-3 * share + 3 * (1 - share), abs=0.15)
+    assert k < 0.5
+    assert draws.effective_size > 1500
+
+
+def test_draws_are_weighed_anew_as_they_were_first_made(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(4000, 1))
+    first = WeightedDraws.unweighted(x, norm.logpdf(x[:, 0]), efficiency=0.5)
+    assert first.effective_size == pytest.approx(2000)
+    second, _ = first.reweighted(norm.logpdf(x[:, 0], 0.3))
+    third, _ = second.reweighted(norm.logpdf(x[:, 0], 0.6, 0.9))
+    direct, _ = first.reweighted(norm.logpdf(x[:, 0], 0.6, 0.9))
+    np.testing.assert_array_equal(third.log_weights, direct.log_weights)
+    assert np.exp(third.log_weights) @ x[:, 0] == pytest.approx(0.6, abs=0.07)
+    assert third.effective_size < first.effective_size
+
+
+def test_laplace_says_that_no_start_is_finite() -> None:
+    def nowhere(u: np.ndarray) -> tuple[float, np.ndarray]:
+        return -np.inf, np.zeros_like(u)
+
+    with pytest.raises(FitError, match="None of 1 starts"):
+        laplace(nowhere, [Start("here", np.zeros(2))], 100, 10, seed=0)  # type: ignore[arg-type]

@@ -1,0 +1,392 @@
+"""Models made from data and fitted by draws: NUTS, Laplace's method, old draws with new weights; diagnostics and records."""
+
+import copy
+import os
+import pickle
+import signal
+import threading
+import time
+from typing import Any
+
+import arviz as az
+import numpy as np
+import pymc as pm
+import pytest
+import torch
+from botorch.acquisition import qLogExpectedImprovement
+from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
+from botorch.models.transforms import Normalize
+from botorch.optim import optimize_acqf
+from scipy.special import logsumexp
+from torch import Tensor
+
+from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, cache_info
+from pymc_botorch.inference import nuts, sampling
+from pymc_botorch.inference.build import TrainingData, build
+from pymc_botorch.inference.density import Density
+
+QUICK = {"draws": 60, "tune": 60, "chains": 2, "progressbar": False}
+UNTRUSTED = pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning")  # few draws are
+
+
+def raw_data(n: int = 10, d: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.rand(40, d, dtype=torch.double, generator=generator)
+    noise = 0.1 * torch.randn(40, 1, dtype=torch.double, generator=generator)
+    return X[:n], (3 + 2 * (5 * X[:, :1]).sin() + noise)[:n]
+
+
+def two(X: Any, y: Any) -> pm.gp.Marginal:
+    ell = pm.LogNormal("ell", -1, 0.7)
+    pm.Deterministic("reach", 1 / ell)
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=ell))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+def many(X: Any, y: Any) -> pm.gp.Marginal:
+    """Parameters of several kinds of support and shape, a scale that depends on another, a potential."""
+    ell = pm.LogNormal("ell", -0.5, 0.7, dims="feature")
+    weights = pm.Dirichlet("weights", np.ones(3))
+    top = pm.Gamma("top", 2, 1)
+    eta = pm.Uniform("eta", 0.1, 0.2 + top)
+    mu = pm.Normal("mu", 0, 2)
+    pm.Potential("expert", -((mu - 0.3) ** 2))
+    d = X.type.shape[1]
+    cov = eta**2 * weights[0] * pm.gp.cov.Matern52(d, ls=ell) + weights[1] * pm.gp.cov.Linear(d, c=0.5)
+    gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(mu), cov_func=cov)
+    gp.marginal_likelihood("y", X, y, sigma=pm.HalfNormal("sigma", 0.5))
+    return gp
+
+
+def known(X: Any, y: Any, sigma: Any) -> pm.gp.Marginal:
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=pm.LogNormal("ell", -1, 0.7)))
+    gp.marginal_likelihood("y", X, y, sigma=sigma)
+    return gp
+
+
+def model(n: int = 10, **options: Any) -> FullyBayesianPyMCGP:
+    return FullyBayesianPyMCGP(*raw_data(n), build_gp=two, **options)
+
+
+@pytest.fixture(scope="module")
+def sampled() -> FullyBayesianPyMCGP:
+    return model().fit(draws=250, tune=250, chains=2, seed=1, progressbar=False)
+
+
+def density_of(builder: Any, n: int = 8, d: int = 2, *, jacobian: bool) -> Density:
+    X, Y = raw_data(n, d)
+    data = TrainingData(X.numpy(), (Y.squeeze(-1) - Y.mean()).numpy())
+    return Density(build(builder, data), data, "python", jacobian=jacobian)
+
+
+@pytest.mark.parametrize("jacobian", [False, True])
+def test_the_density_is_pymcs_on_either_scale(jacobian: bool, rng: np.random.Generator) -> None:
+    density = density_of(many, jacobian=jacobian)
+    pm_model = density.built.scales.pm_model
+    logp = pm_model.compile_logp(jacobian=jacobian)
+    for _ in range(3):
+        u = density.support + 0.3 * rng.normal(size=density.support.shape)
+        values = dict(zip([v.name for v in pm_model.value_vars], density.split(u), strict=True))
+        value, gradient = density(u)
+        assert value == pytest.approx(float(logp(values)), rel=1e-10)
+        steps = 1e-6 * np.eye(len(u))
+        differences = [(density(u + s)[0] - density(u - s)[0]) / 2e-6 for s in steps]
+        np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-5)
+
+
+def by_quadrature(X: Tensor, Y: Tensor, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of f under the posterior of ``two``, in raw units, by NumPy alone."""
+    x, y = X.numpy(), ((Y - Y.mean()) / Y.std()).squeeze(-1).numpy()
+
+    def kernel(a: np.ndarray, b: np.ndarray, ell: float) -> np.ndarray:
+        r = np.sqrt(5) * np.abs(a - b.T) / ell
+        return (1 + r + r**2 / 3) * np.exp(-r)
+
+    log_p, means, variances = [], [], []
+    for log_ell in np.linspace(-1 - 3.5, -1 + 3.5, 90):
+        for log_sigma in np.linspace(-2 - 4.5, -2 + 4.5, 90):
+            ell, sigma = np.exp(log_ell), np.exp(log_sigma)
+            L = np.linalg.cholesky(kernel(x, x, ell) + (sigma**2 + 1e-6) * np.eye(len(x)))
+            white, half = np.linalg.solve(L, y), np.linalg.solve(L, kernel(x, at, ell))
+            prior = -0.5 * ((log_ell + 1) / 0.7) ** 2 - 0.5 * (log_sigma + 2) ** 2
+            log_p.append(prior - 0.5 * white @ white - np.log(np.diag(L)).sum())
+            means.append(half.T @ white)
+            variances.append(1 - np.square(half).sum(0))
+    w = np.exp(np.array(log_p) - logsumexp(log_p))[:, None]
+    mean = (w * means).sum(0)
+    variance = (w * (np.array(variances) + (np.array(means) - mean) ** 2)).sum(0)
+    return mean * Y.std().item() + Y.mean().item(), np.sqrt(variance) * Y.std().item()
+
+
+@pytest.mark.parametrize("method", ["nuts", "laplace", "auto"])
+def test_all_draws_of_each_method_give_the_posterior_of_quadrature(method: str) -> None:
+    X, Y = raw_data(10)
+    at = np.linspace(-0.1, 1.1, 25)[:, None]
+    mean, sd = by_quadrature(X, Y, at)
+    options: dict[str, Any] = {
+        "num_draws": None,
+        "seed": 3,
+        "progressbar": False,
+        "draws": 500,
+        "tune": 300,
+        "num_proposals": 4000,
+    }
+    before = model(8).fit("laplace", **options) if method == "auto" else None
+    fitted = FullyBayesianPyMCGP(X, Y, build_gp=two).fit(method, before, **options)
+    assert fitted.fit_result.method == {"auto": "reweighted"}.get(method, method)
+    assert fitted.num_mcmc_samples == (2000 if method == "nuts" else 4000)
+    posterior = fitted.posterior(torch.from_numpy(at))
+    scale = np.ptp(mean)
+    np.testing.assert_allclose(posterior.mixture_mean.squeeze(-1).numpy(), mean, rtol=0, atol=0.02 * scale)
+    np.testing.assert_allclose(posterior.mixture_variance.sqrt().squeeze(-1).numpy(), sd, rtol=0, atol=0.02 * scale)
+
+
+def test_the_kept_draws_are_single_models(sampled: FullyBayesianPyMCGP) -> None:
+    X, Y = raw_data()
+    at = torch.rand(5, 2, 1, dtype=torch.double)
+    assert sampled.num_mcmc_samples == 16
+    posterior = sampled.posterior(at)
+    for s in (0, 7, 15):
+        single = PyMCGP(X, Y, build_gp=two)
+        built, data = single._build()
+        single._condition_at(built, data, {name: values[s] for name, values in sampled.draws.items()})
+        torch.testing.assert_close(posterior.mean[:, s], single.posterior(at).mean, rtol=0, atol=1e-8)
+        torch.testing.assert_close(posterior.variance[:, s], single.posterior(at).variance, rtol=0, atol=1e-8)
+
+
+def test_the_record_is_arviz_data_with_coords(sampled: FullyBayesianPyMCGP) -> None:
+    idata = sampled.idata
+    assert idata is sampled.idata
+    assert dict(idata.posterior.sizes) == {"chain": 2, "draw": 250}
+    assert set(idata.posterior.data_vars) == {"ell", "sigma", "reach"}
+    np.testing.assert_allclose(idata.posterior["reach"], 1 / idata.posterior["ell"])
+    assert {"lp", "diverging", "tree_depth", "energy"} <= set(idata.sample_stats.data_vars)
+    np.testing.assert_allclose(idata.observed_data["y"], sampled.train_targets)
+    np.testing.assert_allclose(idata.constant_data["train_X"], raw_data()[0])
+    assert idata.constant_data["train_X"].dims == ("obs_id", "feature")
+    summary = az.summary(idata, round_to="none")
+    assert sampled.fit_result.r_hat == pytest.approx(summary["r_hat"].astype(float).max(), abs=0.02)
+    every = idata.posterior["ell"].to_numpy().ravel()
+    np.testing.assert_array_equal(sampled.draws["ell"], every[[int((i + 0.5) * 500 / 16) for i in range(16)]])
+
+
+def test_weights_are_in_the_record_and_the_posterior_is_of_equal_ones() -> None:
+    fitted = FullyBayesianPyMCGP(*raw_data(8, 2), build_gp=many).fit("laplace", seed=0)
+    idata = fitted.idata
+    made = idata["weighted_posterior"].dataset
+    weights = np.exp(made["log_weight"])
+    assert float(weights.sum()) == pytest.approx(1)
+    for name in ("mu", "ell"):
+        expected = (weights * made[name]).sum(("chain", "draw"))
+        spread = float(made[name].std()) / np.sqrt(300)
+        np.testing.assert_allclose(idata.posterior[name].mean(("chain", "draw")), expected, atol=3 * spread)
+    assert idata.posterior["ell"].dims == ("chain", "draw", "feature")
+    assert idata.posterior["weights"].dims == ("chain", "draw", "weights_dim_0")
+    np.testing.assert_allclose(idata.posterior["weights"].sum("weights_dim_0"), 1)
+    assert "y" in idata.observed_data
+    result = fitted.fit_result
+    assert result.k < 0.7
+    assert result.ess == pytest.approx(1 / float((weights**2).sum()), rel=1e-6)
+    assert (result.r_hat, result.divergences, result.reason) == (None, None, "asked for")
+
+
+def test_seeds_come_from_torch_or_are_given() -> None:
+    torch.manual_seed(4)
+    first, second = model().fit("laplace"), model().fit("laplace")
+    torch.manual_seed(4)
+    again = model().fit("laplace")
+    np.testing.assert_array_equal(first.draws["ell"], again.draws["ell"])
+    assert (first.draws["ell"] != second.draws["ell"]).any()
+
+
+@UNTRUSTED
+def test_nuts_is_reproducible_by_its_seed() -> None:
+    one, two_, other = (model().fit(seed=seed, **QUICK).draws["ell"] for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, two_)
+    assert (one != other).any()
+
+
+def test_auto_weighs_the_original_draws_round_after_round(sampled: FullyBayesianPyMCGP) -> None:
+    before = sampled
+    for n in (11, 12, 14):
+        new = model(n).fit("auto", before, seed=0)
+        assert new.fit_result.method == "reweighted"
+        assert new.fit_result.reason == "reweighted: passed"
+        assert new._record.draws.unconstrained is sampled._record.draws.unconstrained
+        assert new.fit_result.evaluations == 500
+        before = new
+    direct = model(14).fit("auto", sampled, seed=0)
+    np.testing.assert_array_equal(direct.draws["ell"], before.draws["ell"])
+    assert new.fit_result.ess < 0.9 * sampled.fit_result.ess
+
+
+def test_auto_goes_on_where_numbers_do_not_pass(sampled: FullyBayesianPyMCGP, monkeypatch: pytest.MonkeyPatch) -> None:
+    X, Y = raw_data(30)
+    elsewhere = FullyBayesianPyMCGP(X, (40 * X).sin() + 0.01 * Y, build_gp=two).fit("auto", sampled, seed=0)
+    assert elsewhere.fit_result.method == "laplace"
+    assert elsewhere.fit_result.reason.startswith("reweighted: ")
+    assert "fewer than 100" in elsewhere.fit_result.reason or "Pareto k" in elsewhere.fit_result.reason
+    by_nuts = model().fit("auto", num_proposals=100, num_draws=4, draws=200, tune=200, chains=2, seed=0, progressbar=False)
+    assert by_nuts.fit_result.method == "nuts"
+    assert by_nuts.fit_result.reason.startswith("laplace: ")
+    monkeypatch.setattr(sampling, "GOOD_R_HAT", 0.5)
+    monkeypatch.setattr(sampling, "WORST_R_HAT", 0.5)
+    untouched = model()
+    with pytest.raises(ModelFittingError, match=r"laplace: .*; nuts: R-hat is 1.*Sample longer"):
+        untouched.fit("auto", num_proposals=100, num_draws=4, seed=0, **QUICK)
+    assert untouched.fit_result is None
+
+
+def test_few_draws_warn_with_their_numbers() -> None:
+    fitted = model()
+    with pytest.warns(
+        FitWarning, match=r"The draws are from nuts, and .*effective size is \d+ of 40 draws.*Sample longer"
+    ) as caught:
+        fitted.fit(draws=20, tune=20, chains=2, seed=0, progressbar=False)
+    assert len(caught) == 1
+    assert fitted.fit_result.warning == str(caught[0].message)
+    with pytest.warns(FitWarning, match=r"The draws are from laplace, and .*Use method='nuts'"):
+        model().fit("laplace", num_proposals=100, seed=0)
+
+
+def test_an_interrupt_leaves_the_last_fit(sampled: FullyBayesianPyMCGP) -> None:
+    interrupted = copy.deepcopy(sampled)
+    at = torch.linspace(0, 1, 5, dtype=torch.double).unsqueeze(-1)
+    before, result = interrupted.posterior(at).mean, interrupted.fit_result
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(draws=100_000, seed=0, progressbar=False)
+    assert time.perf_counter() - began < 30
+    assert interrupted.fit_result is result
+    torch.testing.assert_close(interrupted.posterior(at).mean, before, rtol=0, atol=0)
+    assert interrupted.idata.posterior.sizes["draw"] == 250
+
+
+@UNTRUSTED
+def test_pymcs_own_sampler_serves_without_nutpie(monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP) -> None:
+    monkeypatch.setattr(nuts, "find_spec", lambda _: None)
+    fitted = model(12).fit(seed=1, draws=150, tune=150, chains=2, progressbar=False)
+    assert fitted.idata.sample_stats.attrs["inference_library"] == "pymc"
+    assert np.log(fitted.idata.posterior["ell"]).mean() == pytest.approx(
+        float(np.log(sampled.idata.posterior["ell"]).mean()), abs=0.5
+    )
+    density = density_of(two, 12, 1, jacobian=True)
+    assert fitted._record.draws.unconstrained.shape == (300, len(density.support))
+    again = model(13).fit("auto", fitted, seed=0)
+    assert again.fit_result.method == "reweighted"
+
+
+@UNTRUSTED
+def test_refits_with_more_data_compile_nothing_new() -> None:
+    cache_clear()
+    before = None
+    for n in (6, 9, 12):
+        for method in ("laplace", "nuts", "auto"):
+            before = model(n).fit(method, before, seed=0, num_draws=4, **QUICK)
+            before.posterior(raw_data(3)[0])
+    info = cache_info()
+    assert (info.compilations, info.structures, info.builders) == (2, 2, 1)
+
+
+def test_state_copies_and_pickles_keep_the_draws(sampled: FullyBayesianPyMCGP) -> None:
+    at = torch.rand(4, 1, dtype=torch.double)
+    expected = sampled.posterior(at)
+    for twin in (copy.deepcopy(sampled), pickle.loads(pickle.dumps(sampled))):
+        torch.testing.assert_close(twin.posterior(at).mean, expected.mean, rtol=0, atol=1e-12)
+        assert twin.fit_result == sampled.fit_result
+        assert model(11).fit("auto", twin, seed=0).fit_result.method == "reweighted"
+    fresh = model(12)
+    fresh.load_state_dict(sampled.state_dict())
+    np.testing.assert_array_equal(fresh.draws["ell"], sampled.draws["ell"])
+    assert fresh.fit_result is None
+    np.testing.assert_array_equal(fresh.idata.posterior["ell"], sampled.draws["ell"][None])
+    begun = model(12).fit("auto", fresh, seed=0)  # weights of its draws are not known: they are where climbs begin
+    assert begun.fit_result.method == "laplace"
+
+
+def test_it_predicts_before_a_fit_and_follows_its_data(sampled: FullyBayesianPyMCGP) -> None:
+    unfitted = model()
+    assert unfitted.num_mcmc_samples == 1
+    single = PyMCGP(*raw_data(), build_gp=two)
+    at = torch.rand(3, 1, dtype=torch.double)
+    torch.testing.assert_close(unfitted.posterior(at).mean[0], single.posterior(at).mean, rtol=0, atol=1e-12)
+
+
+def test_known_noise_and_natural_units() -> None:
+    X, Y = raw_data(8)
+    noisy = FullyBayesianPyMCGP(X, Y, torch.full_like(Y, 0.01), build_gp=known).fit("laplace", seed=0, num_proposals=400)
+    assert noisy.posterior(X).mean.shape == (16, 8, 1)
+    assert noisy.idata.constant_data["train_sd"].shape == (8,)
+    assert noisy.likelihood.noise.shape == (16, 8)
+
+    class Natural(FullyBayesianPyMCGP):
+        units = "natural"
+
+        def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+            gp = pm.gp.Marginal(
+                mean_func=pm.gp.mean.Constant(3.0), cov_func=4 * pm.gp.cov.Matern52(1, ls=pm.Gamma("ell", 2, 0.1))
+            )
+            gp.marginal_likelihood("y", X, y, sigma=pm.HalfNormal("sigma", 0.5))
+            return gp
+
+    natural = Natural(100 * X, Y).fit("laplace", seed=0, num_proposals=400)
+    assert 3 < np.median(natural.draws["ell"]) < 300
+    scaled = FullyBayesianPyMCGP(100 * X, Y, input_transform=Normalize(1), build_gp=two).fit("laplace", seed=0, num_proposals=400)
+    assert scaled.idata.constant_data["train_X"].max() <= 1
+
+
+@UNTRUSTED
+def test_a_subclass_proposes_a_batch() -> None:
+    class Trial(FullyBayesianPyMCGP):
+        reach = -1.0
+
+        def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+            gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=pm.LogNormal("ell", self.reach, 0.7)))
+            gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+            return gp
+
+    X, Y = raw_data()
+    fitted = Trial(X, Y).fit(seed=0, num_draws=4, **QUICK)
+    acqf = qLogExpectedImprovement(fitted, best_f=Y.max())
+    bounds = torch.tensor([[0.0], [1.0]], dtype=torch.double)
+    candidates, value = optimize_acqf(acqf, bounds, q=2, num_restarts=2, raw_samples=8)
+    assert candidates.shape == (2, 1)
+    assert torch.isfinite(value)
+    assert set(Trial(X, Y).fit("laplace", fitted, seed=0, num_proposals=300).draws) == {"ell", "sigma"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "vi"}, "method is 'vi'. Pass one of 'auto', 'laplace', 'nuts'"),
+        ({"draws": 0}, "draws is 0"),
+        ({"chains": 2.5}, "chains is 2.5"),
+        ({"method": "laplace", "num_proposals": 50}, "num_proposals is 50. Pass a whole number from 100 up"),
+        ({"seed": -1}, "seed is -1"),
+        ({"num_draws": 0}, "num_draws is 0"),
+        ({"num_draws": 99, "draws": 10, "chains": 2}, "num_draws is 99, but 2 chains have 10 draws each"),
+        ({"target_accept": 1.0}, "target_accept is 1.0"),
+        ({"warm_start": {"ell": 0.3}}, "no value for sigma"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_options_are_refused_before_anything_is_compiled(options: dict[str, Any], message: str) -> None:
+    cache_clear()
+    with pytest.raises(InputDataError, match=message):
+        model().fit(**{"progressbar": False, **options})
+    assert cache_info().compilations <= ("warm_start" in options)
+
+
+def test_a_warm_start_of_another_model_is_refused(sampled: FullyBayesianPyMCGP) -> None:
+    other = FullyBayesianPyMCGP(*raw_data(8, 2), build_gp=many)
+    with pytest.raises(InputDataError, match="draws of ell, sigma, but the hyperparameters of this model are ell, eta"):
+        other.fit("auto", sampled)
+    fitted = FullyBayesianPyMCGP.from_fitted  # an ensemble of draws that PyMC took can't be fitted
+    with pm.Model():
+        gp = two(pm.Data("X", raw_data()[0].numpy(), shape=(None, 1)), pm.Data("y_", raw_data()[1].squeeze(-1).numpy()))
+        taken = fitted(gp, sampled.idata, num_draws=4)
+    assert taken.idata is sampled.idata
+    with pytest.raises(UnsupportedError, match="made from a gp fitted in PyMC"):
+        taken.fit()
