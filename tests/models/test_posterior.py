@@ -16,9 +16,9 @@ from linear_operator import LinearOperator
 from zoo import POINT, data, marginal
 
 from pymc_botorch import PyMCGP
-from pymc_botorch.models.process import BLOCK
 from pymc_botorch.graph import compile as compile_module
 from pymc_botorch.models.covariance import PosteriorCovariance
+from pymc_botorch.models.process import BLOCK
 
 SAME = {"rtol": 0, "atol": 1e-12}  # one number by two routes through the same functions
 
