@@ -13,7 +13,7 @@ from torch import Tensor
 from pymc_botorch.graph.compile import ConditionedPosterior
 from pymc_botorch.models.autograd import joint_moments, mean_and_rows
 
-BLOCK = 16
+BLOCK = 8
 """Points whose variances come from one covariance, where there are many: a batch of its own for each would cost more."""
 
 
