@@ -9,6 +9,7 @@ __all__ = [
     "PredictiveGradients",
     "Predictor",
     "PyMCGP",
+    "SamplingResult",
     "cache_clear",
     "cache_info",
     "compile_predict",
@@ -24,6 +25,7 @@ from pymc_botorch.errors import FitWarning
 from pymc_botorch.graph.pointwise import PredictiveGradients
 from pymc_botorch.graph.structures import cache_clear, cache_info, wait_for_numba
 from pymc_botorch.inference.map import FitResult
+from pymc_botorch.inference.sampling import SamplingResult
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
 from pymc_botorch.models.gradients import GradientPosterior, gradient_posterior
