@@ -57,6 +57,16 @@ def test_a_face_for_pymc_users_imports_no_torch_and_no_other_face(face: str) -> 
     assert not {n for n in names if n.startswith("pymc_botorch") and not n.startswith(own)}
 
 
+def test_the_face_for_ax_imports_models_and_no_other_face() -> None:
+    modules = sorted((PACKAGE / "ax").glob("*.py"))
+    assert modules
+    for path in modules:
+        names = set(imported(ast.parse(path.read_text())))
+        own = ("pymc_botorch.ax", "pymc_botorch.errors", "pymc_botorch.models")
+        assert not {n for n in names if n.split(".")[0] in ("pymc", "pytensor")}
+        assert not {n for n in names if n.startswith("pymc_botorch") and not n.startswith(own)}
+
+
 def test_importing_the_package_imports_no_extra() -> None:
     code = "import sys, pymc_botorch; print(sorted({'ax', 'nutpie', 'jax'} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)

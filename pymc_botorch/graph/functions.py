@@ -12,7 +12,7 @@ from pytensor.graph.basic import Variable
 
 from pymc_botorch.config import Linker
 from pymc_botorch.graph.products import plain_products
-from pymc_botorch.graph.rewrites import inline_inner_graphs
+from pymc_botorch.graph.rewrites import inline_inner_graphs, plain_clips
 
 type Arrays = tuple[np.ndarray, ...]
 type Compiled = Callable[..., list[np.ndarray]]
@@ -37,9 +37,10 @@ def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
 
 def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Compiled:
     """Return a function of arrays made by :func:`as_input`."""
+    written = plain_products(inline_inner_graphs(outputs, all_kinds=linker == "python"))
     function = pytensor.function(
         inputs,
-        plain_products(inline_inner_graphs(outputs, all_kinds=linker == "python")),
+        plain_clips(written) if linker == "python" else written,
         mode=MODES[linker](),
         on_unused_input="ignore",
         trust_input=True,

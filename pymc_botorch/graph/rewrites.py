@@ -8,6 +8,7 @@ __all__ = [
     "fold_batches",
     "inline_inner_graphs",
     "lift_subscripts",
+    "plain_clips",
     "slice_columns",
     "solve_smaller_side",
     "weights_before_solves",
@@ -24,8 +25,9 @@ from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.graph.rewriting.basic import MergeOptimizer
 from pytensor.graph.rewriting.utils import rewrite_graph
+from pytensor.scalar.basic import Clip
 from pytensor.tensor.blockwise import Blockwise
-from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import SpecifyShape
@@ -55,6 +57,22 @@ def inline_inner_graphs(outputs: Sequence[Variable], *, all_kinds: bool) -> list
             if node in fgraph.apply_nodes:
                 written = zip(node.outputs, inline_ofg_node(node), strict=True)
                 fgraph.replace_all(list(written), reason="inline_inner_graphs")
+    return list(fgraph.outputs)
+
+
+def plain_clips(outputs: Sequence[Variable]) -> list[Variable]:
+    """Return ``outputs`` with each ``clip(x, low, high)`` written as ``minimum(maximum(x, low), high)``, with the same values.
+
+    NumPy has no function that PyTensor takes for a clip, so that the Python linker calls one of Python for each number: in a
+    covariance with thousands of points, half of the time.
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    for node in fgraph.toposort():
+        if isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Clip):
+            x, low, high = node.inputs
+            unbounded = isinstance(high, Constant) and bool(np.all(np.isposinf(high.data)))
+            clipped = pt.maximum(x, low) if unbounded else pt.minimum(pt.maximum(x, low), high)
+            fgraph.replace(node.outputs[0], pt.cast(clipped, node.outputs[0].type.dtype), reason="plain_clips")
     return list(fgraph.outputs)
 
 

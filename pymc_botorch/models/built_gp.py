@@ -1,7 +1,8 @@
 """Data and a builder come in, a gp that can be fitted goes out: ``AbstractBuiltGP``."""
 
-__all__ = ["AbstractBuiltGP"]
+__all__ = ["AbstractBuiltGP", "on_new_class"]
 
+import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
+from botorch.utils.datasets import SupervisedDataset
 from botorch.utils.types import DEFAULT, _DefaultType
 from torch import Tensor
 
@@ -29,6 +31,14 @@ LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
 OF_A_FIT = ("_all_parameters", "_idata", "_record", "fit_result")
 
 
+_hooks: list[Callable[[type["AbstractBuiltGP"]], None]] = []
+
+
+def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
+    """Call ``hook`` with each subclass that is made from now on: the core imports no library that keeps a list of models."""
+    _hooks.append(hook)
+
+
 class AbstractBuiltGP(AbstractFittedGP):
     """A gp made from data by a builder, and conditioned at its initial point until it is fitted."""
 
@@ -38,6 +48,11 @@ class AbstractBuiltGP(AbstractFittedGP):
 
     _build_function: Callable[..., Any] | None = None
     _own_attributes: frozenset[str] | None = None  # None: there is no builder
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for hook in _hooks:
+            hook(cls)
 
     def __init__(
         self,
@@ -60,6 +75,22 @@ class AbstractBuiltGP(AbstractFittedGP):
         self._train_X, self._train_sd = prepared.raw_X, prepared.data.sigma
         self._train_inputs, self._train_targets = map(torch.from_numpy, prepared.data[:2])
         self._own_attributes = frozenset(vars(self)) - users | {*FOLLOWING, *OF_A_FIT, "_own_attributes"}
+
+    @classmethod
+    def construct_inputs(
+        cls, training_data: SupervisedDataset, categorical_features: list[int] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments for a data set, as BoTorch's method of this name.
+
+        Args:
+            training_data: Inputs, outcomes and, where known, variances.
+            categorical_features: Columns of inputs that hold an index of a category; passed on if the constructor of a subclass
+                takes them.
+            **options: Further arguments of a subclass's constructor.
+        """
+        if categorical_features is not None and "categorical_features" in inspect.signature(cls).parameters:
+            options["categorical_features"] = categorical_features
+        return {**super().construct_inputs(training_data), **options}
 
     def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
         """Build the PyMC model; subclasses write their own.

@@ -28,6 +28,7 @@ from pymc_botorch.models.conditioning import append_observations, check_observat
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.latent import NOT_GAUSSIAN, LatentLikelihood
+from pymc_botorch.models.lengthscales import Lengthscales, effective_lengthscales
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
 from pymc_botorch.models.state import pack, unchanged_on_error, unpack
 from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
@@ -272,6 +273,11 @@ class AbstractFittedGP(AbstractPyMCGP):
             cov = cov + self.observation_jitter * torch.eye(cov.shape[-1], dtype=cov.dtype)
         return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))
 
+    @property
+    def covar_module(self) -> Lengthscales:
+        """The effective lengthscales, where Ax looks for them to rank inputs; there is no GPyTorch kernel."""
+        return Lengthscales(effective_lengthscales(self))
+
     def get_extra_state(self) -> Tensor:
         """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state.
 
@@ -373,6 +379,9 @@ def _likelihood(noise: Tensor, *, known: bool) -> GaussianLikelihood | FixedNois
     if known:
         with min_fixed_noise(double_value=0.0):  # PyMC takes noise as it is
             likelihood = FixedNoiseGaussianLikelihood(noise=noise)
+        likelihood.register_parameter(
+            "unused", torch.nn.Parameter(torch.zeros(0, dtype=torch.float64))
+        )  # Ax asks for dtype, device
     else:
         likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None), batch_shape=noise.shape).double()
         likelihood.noise_covar.raw_noise.data.copy_(noise.unsqueeze(-1))

@@ -6,6 +6,7 @@ import warnings
 from typing import Literal, NamedTuple
 
 import torch
+from botorch import settings
 from botorch.exceptions.warnings import InputDataWarning
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.transforms.input import InputTransform
@@ -86,7 +87,7 @@ def prepare(
     for name, tensor in (("inputs", X), ("outcomes", Y), ("variances", Yvar)):
         if tensor is not None and not tensor.isfinite().all():
             raise InvalidDataError(f"The {name} are not finite after their transform. Choose one that suits the data.")
-    if units == "scaled":
+    if units == "scaled" and settings.validate_input_scaling.on():
         _check_scale(X, Y, scaled_inputs=input_transform is not None, scaled_outcomes=outcome_transform is not None)
     sd = None if Yvar is None else Yvar.sqrt().squeeze(-1).numpy().copy()
     data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)

@@ -26,7 +26,7 @@ from pymc_botorch.graph import structures
 from pymc_botorch.graph.compile import compile_posterior
 from pymc_botorch.graph.functions import compile_function
 from pymc_botorch.graph.inverses import inverse_from_factor
-from pymc_botorch.graph.rewrites import inline_inner_graphs
+from pymc_botorch.graph.rewrites import inline_inner_graphs, plain_clips
 from pymc_botorch.graph.traversal import nodes_between
 from pymc_botorch.inference.fitted import read_fitted
 
@@ -199,3 +199,12 @@ def test_the_inverse_from_a_factor_is_that_of_numpy_under_both_linkers(rng: np.r
             L = np.tril(rng.uniform(0.5, 1.5, size=(n, n)))
             np.testing.assert_allclose(inverse(L)[0], np.linalg.inv(L @ L.T), rtol=1e-9, atol=1e-9)
         assert np.isnan(inverse(np.diag([1.0, 0.0]))[0]).all()
+
+
+@pytest.mark.parametrize("high", [np.inf, 0.5])
+def test_a_clip_is_written_with_functions_of_numpy(high: float) -> None:
+    x = pt.vector("x", dtype="float64")
+    (written,) = plain_clips([pt.clip(x, 0.0, high)])
+    values = np.array([-1.0, 0.0, 0.3, 2.0, np.nan])
+    assert np.array_equal(written.eval({x: values}), np.clip(values, 0.0, high), equal_nan=True)
+    assert "Clip" not in pytensor.dprint(written, file="str")

@@ -18,6 +18,7 @@ from zoo import POINT, data, marginal
 from pymc_botorch import PyMCGP
 from pymc_botorch.graph import compile as compile_module
 from pymc_botorch.models.covariance import PosteriorCovariance
+from pymc_botorch.models.process import BLOCK
 
 SAME = {"rtol": 0, "atol": 1e-12}  # one number by two routes through the same functions
 
@@ -449,3 +450,11 @@ def test_hyper_parents_that_the_gp_does_not_need_are_not_asked_for() -> None:
         gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=ell))
         gp.marginal_likelihood("y", X, y, sigma=0.1)
     assert set(PyMCGP.from_fitted(gp, {"ell": 1}, model=pm_model).point) == {"ell"}
+
+
+def test_variances_of_many_points_are_those_of_each_and_their_gradients_too(model: PyMCGP) -> None:
+    X = torch.rand(BLOCK**2 + 3, 2, dtype=torch.double, requires_grad=True)
+    many = model.process.variance(X)
+    few = torch.cat([model.process.variance(part) for part in X.split(BLOCK)])
+    assert torch.allclose(many, few, rtol=0, atol=1e-12)
+    assert torch.allclose(torch.autograd.grad(many.sum(), X)[0], torch.autograd.grad(few.sum(), X)[0], rtol=1e-9, atol=1e-10)

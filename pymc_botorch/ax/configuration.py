@@ -1,0 +1,174 @@
+"""A class and its options come in, Ax's configuration of a surrogate goes out, or a choice between several."""
+
+__all__ = ["check_storable", "model_config", "surrogate_spec"]
+
+import inspect
+import json
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ax.exceptions.core import UserInputError
+from ax.generators.torch.botorch_modular.surrogate import ModelConfig, SurrogateSpec
+from ax.storage.json_store.decoder import object_from_json
+from ax.storage.json_store.encoder import object_to_json
+from ax.utils.stats.model_fit_stats import DIAGNOSTIC_FNS
+
+from pymc_botorch.ax.fitting import WarmStarts
+from pymc_botorch.ax.registration import GPClass, register
+from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.models.pymc_gp import PyMCGP
+
+
+def model_config(
+    cls: GPClass,
+    *,
+    name: str | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    fit_options: Mapping[str, Any] | None = None,
+) -> ModelConfig:
+    """Return Ax's configuration of a class as surrogate.
+
+    Where the class says ``units = "scaled"``, its ``X`` is normalised to the bounds of the search space. Where it says
+    ``"natural"``, ``X`` is as in the experiment, but a parameter on a log scale is its ``log10`` (and Ax must not standardise
+    outcomes: :func:`generation_strategy` sees to it).
+
+    Args:
+        cls: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP``, or one of these.
+        name: Of the configuration in Ax's reports; None is that of the class.
+        model_options: Arguments of the constructor, for classes that have their own.
+        fit_options: Arguments of ``fit``, such as ``num_starts``. ``{"warm_start": True}`` starts from the point that the
+            same strategy found for the same metric with fewer observations.
+
+    Raises:
+        UserInputError: If the class or an option can't be used, or an option can't be stored: Ax would notice that when it
+            saves, and leave an empty file.
+
+    Warns:
+        UserWarning: If the class is in ``__main__``, where a new process will not find it.
+
+    Example:
+        >>> from pymc_botorch import PyMCGP, ax
+        >>> ax.model_config(PyMCGP, fit_options={"num_starts": 2}).name
+        'PyMCGP'
+    """
+    options, fitting = dict(model_options or {}), dict(fit_options or {})
+    _check_class(cls)
+    if cls.__module__ == "__main__":
+        warnings.warn(
+            f"{cls.__name__} is defined in __main__, where a new process that loads the experiment can't find it. Move it to a "
+            "module that can be imported.",
+            UserWarning,
+            stacklevel=2,
+        )
+    if "build_gp" in options:
+        raise UserInputError("Ax can't store a build_gp function. Write it as the method build_gp of a subclass of the model.")
+    _check_arguments(f"model_options of {cls.__name__}", inspect.signature(cls), options, given=("train_X", "train_Y"))
+    _check_arguments(f"fit_options of {cls.__name__}", inspect.signature(cls.fit), fitting, given=("self",))
+    if "warm_start" in fitting:
+        if not isinstance(fitting["warm_start"], bool):
+            raise UserInputError(f"warm_start is a {type(fitting['warm_start']).__name__}. In Ax, pass True or False.")
+        if fitting.pop("warm_start"):
+            fitting["warm_start"] = WarmStarts()
+    check_storable("model_options", options)
+    check_storable("fit_options", {key: value for key, value in fitting.items() if key != "warm_start"})
+    scaling: dict[str, Any] = {} if cls.units == "scaled" else {"input_transform_classes": None}
+    return ModelConfig(cls, model_options=options, mll_options=fitting, name=name or cls.__name__, **scaling)
+
+
+def surrogate_spec(
+    *surrogates: GPClass | ModelConfig,
+    by_metric: Mapping[str, GPClass | ModelConfig | Sequence[GPClass | ModelConfig]] | None = None,
+    criterion: str = "Rank correlation",
+    num_folds: int | None = 10,
+) -> SurrogateSpec:
+    """Return Ax's choice between surrogates: of several, that which predicts left-out trials best, for each metric.
+
+    Args:
+        *surrogates: Classes of ours, or configurations of any models; none is ``PyMCGP``.
+        by_metric: For the metrics of these names, others.
+        criterion: Ax's name of the measure by which predictions are compared, such as ``"Rank correlation"`` or ``"MSE"``.
+        num_folds: Of the cross-validation; None leaves out one at a time.
+
+    Raises:
+        UserInputError: If two configurations have one name, or Ax can't compute the criterion for a model without a GPyTorch
+            likelihood.
+
+    Example:
+        >>> from ax.generators.torch.botorch_modular.surrogate import ModelConfig
+        >>> from pymc_botorch import PyMCGP, ax
+        >>> spec = ax.surrogate_spec(PyMCGP, ModelConfig(name="Ax's own"))
+        >>> [config.name for config in spec.model_configs]
+        ['PyMCGP', "Ax's own"]
+    """
+    if criterion not in DIAGNOSTIC_FNS:
+        raise UserInputError(f"Ax can't compare these models by {criterion!r}. Pass one of {', '.join(DIAGNOSTIC_FNS)}.")
+    metrics = {
+        metric: _configs([given] if isinstance(given, type | ModelConfig) else given)
+        for metric, given in (by_metric or {}).items()
+    }
+    return SurrogateSpec(
+        model_configs=_configs(surrogates or (PyMCGP,)),
+        metric_to_model_configs=metrics,
+        eval_criterion=criterion,
+        num_folds=num_folds,
+    )
+
+
+def _configs(surrogates: Iterable[Any]) -> list[ModelConfig]:
+    configs = [given if isinstance(given, ModelConfig) else model_config(given) for given in surrogates]
+    for config in configs:
+        if isinstance(config.botorch_model_class, type) and issubclass(config.botorch_model_class, AbstractBuiltGP):
+            _check_class(config.botorch_model_class)
+    names = [config.identifier for config in configs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserInputError(f"Two configurations are called {twice[0]!r}. Pass model_config(..., name=...) for each.")
+    return configs
+
+
+def _check_class(cls: Any) -> None:
+    """Refuse what Ax could not make, and register the rest."""
+    if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP) and callable(getattr(cls, "fit", None))):
+        raise UserInputError(
+            f"{cls!r} is no surrogate of ours. Pass a subclass of PyMCGP or FullyBayesianPyMCGP, not an instance."
+        )
+    if inspect.isabstract(cls):
+        raise UserInputError(f"{cls.__name__} is abstract. Pass a subclass of PyMCGP or FullyBayesianPyMCGP.")
+    if missing := {"input_transform", "outcome_transform"} - set(inspect.getfullargspec(cls).args):
+        raise UserInputError(
+            f"{cls.__name__}.__init__ does not name {' and '.join(sorted(missing))} among its positional arguments, by which Ax "
+            "passes them. Write them out."
+        )
+    register(cls)
+
+
+def _check_arguments(what: str, signature: inspect.Signature, options: Mapping[str, Any], given: Sequence[str]) -> None:
+    try:
+        signature.bind(*given, **options)
+    except TypeError as error:
+        known = [name for name in signature.parameters if name not in given]
+        raise UserInputError(f"The {what} can't be used ({error}). Pass some of {', '.join(known)}.") from error
+
+
+def check_storable(what: str, value: Any) -> None:
+    """Refuse what Ax's storage refuses, or gives back as something else: a failing save truncates the file that was there."""
+    try:
+        stored = object_from_json(json.loads(json.dumps(object_to_json(value))))
+    except Exception as error:
+        raise UserInputError(f"{what}: Ax can't store this ({error}). Pass numbers, strings, lists and dicts of them.") from error
+    if isinstance(value, dict) and not _same(value, stored):
+        raise UserInputError(
+            f"{what}: Ax would load {value!r} as {stored!r}. Pass numbers, strings, lists and dicts with string keys."
+        )
+
+
+def _same(one: Any, two: Any) -> bool:
+    if isinstance(one, dict):
+        return isinstance(two, dict) and one.keys() == two.keys() and all(_same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return isinstance(two, list | tuple) and len(one) == len(two) and all(map(_same, one, two))
+    if isinstance(one, np.ndarray | torch.Tensor):
+        return type(one) is type(two) and np.array_equal(np.asarray(one), np.asarray(two))
+    return bool(one == two)

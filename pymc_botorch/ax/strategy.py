@@ -1,0 +1,185 @@
+"""A surrogate comes in, a strategy for Ax's ``Client`` goes out: the centre, Sobol points, then that surrogate."""
+
+__all__ = ["generation_strategy"]
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from ax.adapter.registry import Generators, MBM_X_trans, Mixed_transforms
+from ax.adapter.transforms.base import Transform
+from ax.adapter.transforms.derelativize import Derelativize
+from ax.core.experiment_status import ExperimentStatus
+from ax.core.trial_status import TrialStatus
+from ax.exceptions.core import UserInputError
+from ax.generation_strategy.center_generation_node import CenterGenerationNode
+from ax.generation_strategy.dispatch_utils import get_derelativize_config
+from ax.generation_strategy.generation_node import GenerationNode
+from ax.generation_strategy.generation_strategy import GenerationStrategy
+from ax.generation_strategy.generator_spec import GeneratorSpec
+from ax.generation_strategy.transition_criterion import MaxTrialsAwaitingData, MinTrials
+from ax.generators.torch.botorch_modular.surrogate import ModelConfig, SurrogateSpec
+from botorch.acquisition import AcquisitionFunction
+from botorch.models.transforms.outcome import Standardize
+
+from pymc_botorch.ax.configuration import check_storable, model_config, surrogate_spec
+from pymc_botorch.ax.fitting import WarmStarts
+from pymc_botorch.ax.registration import GPClass
+
+
+def generation_strategy(
+    surrogate: GPClass | ModelConfig | SurrogateSpec,
+    *,
+    initialization_budget: int = 5,
+    seed: int | None = None,
+    botorch_acqf_class: type[AcquisitionFunction] | None = None,
+    acquisition_options: Mapping[str, Any] | None = None,
+    optimizer_kwargs: Mapping[str, Any] | None = None,
+    fit_options: Mapping[str, Any] | None = None,
+    categories: Literal["one-hot", "index"] = "one-hot",
+) -> GenerationStrategy:
+    """Return a strategy for ``Client.set_generation_strategy``: the centre, Sobol points, then our surrogate, as Ax's default.
+
+    The class's ``units`` decide what its priors meet: ``"scaled"`` are inputs in the unit cube and outcomes that Ax has
+    winsorised and standardised, ``"natural"`` are inputs and outcomes as they were reported (a parameter on a log scale as its
+    ``log10``). A strategy serves one experiment: make another for another.
+
+    Args:
+        surrogate: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP`` with a ``build_gp``, or what :func:`model_config` or
+            :func:`surrogate_spec` returned.
+        initialization_budget: Trials before the surrogate is asked, the centre and attached ones included; half of them (rounded
+            down) must have data.
+        seed: Of the Sobol points.
+        botorch_acqf_class: None is Ax's choice by the experiment's objectives and constraints.
+        acquisition_options: Ax's, such as ``{"prune_irrelevant_parameters": True}``.
+        optimizer_kwargs: Of the acquisition function's optimiser, such as ``{"num_restarts": 10}``.
+        fit_options: As in :func:`model_config`, for a class.
+        categories: How choices without an order reach ``build_gp``: a column of 0 and 1 for each value, or one column with the
+            index of the value, never scaled, for ``pm.gp.cov.Coregion``. Two values are one column 0 or 1 in either case.
+
+    Raises:
+        UserInputError: If an argument can't be used, or stored.
+
+    Example:
+        >>> import pymc as pm
+        >>> from ax.api.client import Client
+        >>> from ax.api.configs import RangeParameterConfig
+        >>> import pymc_botorch.ax
+        >>> class DoseGP(pymc_botorch.PyMCGP):
+        ...     units = "natural"
+        ...     def build_gp(self, X, y):
+        ...         noise = pm.LogNormal("noise", mu=-2, sigma=1)  # t/ha
+        ...         gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(8), cov_func=9 * pm.gp.cov.Matern52(1, ls=60))
+        ...         gp.marginal_likelihood("yield", X, y, sigma=noise)
+        ...         return gp
+        >>> client = Client(random_seed=0)
+        >>> client.configure_experiment([RangeParameterConfig("dose", parameter_type="float", bounds=(0, 160))])
+        >>> client.configure_optimization("crop")
+        >>> client.set_generation_strategy(pymc_botorch.ax.generation_strategy(DoseGP, initialization_budget=2))
+        >>> client.get_next_trials(max_trials=1)
+        {0: {'dose': 80.0}}
+    """
+    spec = _spec(surrogate, fit_options)
+    if isinstance(initialization_budget, bool) or not isinstance(initialization_budget, int) or initialization_budget < 0:
+        raise UserInputError(f"initialization_budget is {initialization_budget!r}. Pass a whole number from 0 up.")
+    if categories not in ("one-hot", "index"):
+        raise UserInputError(f"categories is {categories!r}. Pass 'one-hot' or 'index'.")
+    for name, options in (("acquisition_options", acquisition_options), ("optimizer_kwargs", optimizer_kwargs)):
+        check_storable(name, dict(options or {}))
+    generator_kwargs: dict[str, Any] = {
+        "surrogate_spec": spec,
+        "transform_configs": get_derelativize_config(derelativize_with_raw_status_quo=True),
+        "acquisition_options": dict(acquisition_options or {}),
+    }
+    if any(_is_natural(config) for config in _all_configs(spec)):
+        generator_kwargs |= _in_natural_units(spec, Mixed_transforms if categories == "index" else MBM_X_trans)
+    if botorch_acqf_class is not None:
+        generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
+    gen_kwargs = {"model_gen_options": {"optimizer_kwargs": dict(optimizer_kwargs)}} if optimizer_kwargs else {}
+    enum = Generators.BO_MIXED if categories == "index" else Generators.BOTORCH_MODULAR
+    node = GenerationNode(
+        name="MBM",
+        generator_specs=[GeneratorSpec(enum, generator_kwargs=generator_kwargs, generator_gen_kwargs=gen_kwargs)],
+        should_deduplicate=True,
+        suggested_experiment_status=ExperimentStatus.OPTIMIZATION,
+    )
+    nodes = [*_initialization(initialization_budget, seed), node]
+    title = "+".join(dict.fromkeys(config.name or "unnamed" for config in _all_configs(spec)))
+    strategy = GenerationStrategy(name="+".join([*(node.name for node in nodes[:-1]), title]), nodes=nodes)
+    check_storable("The strategy", strategy)
+    return strategy
+
+
+def _initialization(budget: int, seed: int | None) -> list[GenerationNode]:
+    """Return Ax's first nodes: the centre of the search space, then Sobol points, ``budget`` trials in all."""
+    counted = [TrialStatus.FAILED, TrialStatus.ABANDONED]
+    criteria = [
+        MinTrials(threshold=budget, transition_to="MBM", use_all_trials_in_exp=True, not_in_statuses=counted),
+        MinTrials(
+            threshold=max(1, budget // 2),
+            transition_to="MBM",
+            use_all_trials_in_exp=True,
+            only_in_statuses=[TrialStatus.COMPLETED],
+            count_only_trials_with_data=True,
+        ),
+    ]
+    pausing = [MaxTrialsAwaitingData(threshold=budget, not_in_statuses=counted, use_all_trials_in_exp=True)]
+    sobol = GenerationNode(
+        name="Sobol",
+        generator_specs=[GeneratorSpec(Generators.SOBOL, generator_kwargs={"seed": seed})],
+        transition_criteria=criteria,
+        pausing_criteria=pausing,
+        should_deduplicate=True,
+        suggested_experiment_status=ExperimentStatus.INITIALIZATION,
+    )
+    after = [sobol] if budget > 1 else []
+    centre = CenterGenerationNode(next_node_name=after[0].name if after else "MBM", use_existing_trials_for_initialization=True)
+    return [centre, *after] if budget else []
+
+
+def _spec(surrogate: Any, fit_options: Mapping[str, Any] | None) -> SurrogateSpec:
+    """Return the specification, with warm starts of its own."""
+    if isinstance(surrogate, type):
+        return surrogate_spec(model_config(surrogate, fit_options=fit_options))
+    if fit_options:
+        raise UserInputError("fit_options belong to a class. Pass them to model_config.")
+    if isinstance(surrogate, ModelConfig):
+        surrogate = surrogate_spec(surrogate)
+    if not isinstance(surrogate, SurrogateSpec):
+        raise UserInputError(f"The surrogate is a {type(surrogate).__name__}. Pass a class, a ModelConfig or a SurrogateSpec.")
+    return _map_configs(surrogate, _with_own_warm_starts)
+
+
+def _with_own_warm_starts(config: ModelConfig) -> ModelConfig:
+    if "warm_start" not in config.mll_options:
+        return config
+    return replace(config, mll_options={**config.mll_options, "warm_start": WarmStarts()})
+
+
+def _in_natural_units(spec: SurrogateSpec, of_inputs: Iterable[type[Transform]]) -> dict[str, Any]:
+    """Return the options for outcomes as reported; models that want them standardised do it themselves."""
+
+    def standardize(config: ModelConfig) -> ModelConfig:
+        if _is_natural(config) or config.outcome_transform_classes is not None:
+            return config
+        return replace(config, outcome_transform_classes=[Standardize], outcome_transform_options={"Standardize": {"m": 1}})
+
+    configs = get_derelativize_config(derelativize_with_raw_status_quo=True)
+    return {
+        "surrogate_spec": _map_configs(spec, standardize),
+        "transforms": [*of_inputs, Derelativize],
+        "transform_configs": {Derelativize.__name__: configs[Derelativize.__name__]},
+    }
+
+
+def _map_configs(spec: SurrogateSpec, change: Callable[[ModelConfig], ModelConfig]) -> SurrogateSpec:
+    metrics = {metric: [change(config) for config in configs] for metric, configs in spec.metric_to_model_configs.items()}
+    return replace(spec, model_configs=[change(config) for config in spec.model_configs], metric_to_model_configs=metrics)
+
+
+def _all_configs(spec: SurrogateSpec) -> list[ModelConfig]:
+    return [*spec.model_configs, *(config for configs in spec.metric_to_model_configs.values() for config in configs)]
+
+
+def _is_natural(config: ModelConfig) -> bool:
+    return getattr(config.botorch_model_class, "units", "scaled") == "natural"
