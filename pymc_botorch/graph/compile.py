@@ -17,7 +17,7 @@ batch; the result is then vectorised. ``saved`` are the triangular solves of the
 __all__ = ["CompiledPosterior", "ConditionedPosterior", "CutPosterior", "boundary_of", "compile_posterior"]
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 from typing import Self
@@ -119,7 +119,7 @@ class ConditionedPosterior:
     Attributes:
         compiled: The compiled functions.
         noise: Variance of the training observations: a scalar, or ``n`` where it differs between them.
-        frozen: What the new inputs do not change.
+        frozen: What the new inputs do not change; None computes it at each call, for who has too many posteriors to keep it.
         values: The data and parameters, as the compiled functions take them.
         offset: With ``scale``, the affine map of the outcome that means and covariances are reported in.
         scale: See ``offset``; ``noise`` is not scaled.
@@ -127,14 +127,31 @@ class ConditionedPosterior:
 
     compiled: CompiledPosterior
     noise: np.ndarray
-    frozen: Arrays
+    frozen: Arrays | None
     values: Arrays
     offset: float = 0.0
     scale: float = 1.0
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of what is kept for new inputs."""
+        return sum(array.nbytes for array in self.frozen or ())
+
+    def without_frozen(self) -> Self:
+        """Return the posterior that keeps data and parameters only: a small one, whose calls factorise."""
+        return replace(self, frozen=None)
+
+    @property
+    def _frozen(self) -> Arrays:
+        frozen = self.frozen
+        if frozen is None:
+            frozen = self.compiled.condition(self.values).frozen
+            assert frozen is not None
+        return frozen
+
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, Arrays]:
         """Return mean ``b x q``, covariance ``b x q x q`` and the solves that :meth:`vjp` needs, for ``X`` ``b x q x d``."""
-        mean, cov, *saved = self.compiled._moments(as_input(X), *self.frozen)
+        mean, cov, *saved = self.compiled._moments(as_input(X), *self._frozen)
         if self.compiled.answered is not None:
             self.compiled.answered(self.values)
         if self.scale != 1.0 or self.offset != 0.0:
@@ -146,17 +163,17 @@ class ConditionedPosterior:
         if self.scale != 1.0:
             mean_bar, cov_bar = self.scale * mean_bar, self.scale**2 * cov_bar
         bars = as_input(mean_bar), as_input(cov_bar)
-        return self.compiled._vjp(as_input(X), *bars, *map(as_input, saved), *self.frozen)[0]
+        return self.compiled._vjp(as_input(X), *bars, *map(as_input, saved), *self._frozen)[0]
 
     def rows(self, X: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean ``b x q`` and the last ``k`` rows of the covariance, ``b x k x q``, for ``X`` ``b x q x d``."""
-        mean, rows = self.compiled._rows[0](as_input(X), np.asarray(k), *self.frozen)
+        mean, rows = self.compiled._rows[0](as_input(X), np.asarray(k), *self._frozen)
         return self.offset + self.scale * mean, self.scale**2 * rows
 
     def rows_vjp(self, X: np.ndarray, k: int, mean_bar: np.ndarray, rows_bar: np.ndarray) -> np.ndarray:
         """Return ``X_bar``, ``b x q x d``: the gradient of ``<mean_bar, mean(X)> + <rows_bar, rows(X, k)>``."""
         bars = as_input(self.scale * mean_bar), as_input(self.scale**2 * rows_bar)
-        return self.compiled._rows[1](as_input(X), np.asarray(k), *bars, *self.frozen)[0]
+        return self.compiled._rows[1](as_input(X), np.asarray(k), *bars, *self._frozen)[0]
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: it is never changed."""

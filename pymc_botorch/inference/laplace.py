@@ -20,7 +20,7 @@ STEP = 1e-4
 APART = 0.05
 """Optima nearer than this, in every direction and in units of the posterior's sd there, are one."""
 NEGLIGIBLE = 12.0
-"""An optimum whose log density is that much below the best is left out."""
+"""An optimum whose log evidence (density times volume) is that much below the best is left out."""
 DEFENCE = 0.1
 """Part of the proposal that is shared by all optima alike, because the weights that their curvatures give them may be wrong."""
 FLATTEST = 1e-8
@@ -65,18 +65,18 @@ def laplace(
 
 
 def _components(density: Density, optima: Sequence[Optimum]) -> list[_Component]:
-    """Return the distinct optima, the best first, each with the covariance that the curvature gives it."""
+    """Return the distinct optima that have a part of the posterior, each with the covariance that the curvature gives it."""
     found: list[_Component] = []
-    best = max(optimum.value for optimum in optima)
     for optimum in sorted(optima, key=lambda optimum: -optimum.value):
         known = any(_distance(optimum.u, component) < APART * np.sqrt(len(optimum.u)) for component in found)
-        if optimum.value < best - NEGLIGIBLE or known:
+        if known or not np.isfinite(optimum.value):
             continue
         curvature, directions = np.linalg.eigh(_hessian(density, optimum.u))
         sds = 1 / np.sqrt(np.maximum(np.abs(curvature), FLATTEST))
         log_volume = float(np.log(sds).sum())
         found.append(_Component(optimum.u, directions * sds, log_volume, optimum.value + log_volume))
-    return found
+    best = max(component.log_evidence for component in found)
+    return [component for component in found if component.log_evidence > best - NEGLIGIBLE]
 
 
 def _hessian(density: Density, u: np.ndarray) -> np.ndarray:

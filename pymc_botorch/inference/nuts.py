@@ -3,6 +3,7 @@
 __all__ = ["NutsOptions", "nuts"]
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
 from threading import RLock
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pymc as pm
 import xarray as xr
+from pytensor import config as pytensor_config
 
 from pymc_botorch.errors import FitError
 from pymc_botorch.graph.likelihoods import QUICK
@@ -63,7 +65,7 @@ def nuts(
     rng = np.random.default_rng(seed)
     points = [_beginning(density, [*begin[c : c + 1]] if begin else [], rng) for c in range(options.chains)]
     sample = _by_nutpie if find_spec("nutpie") is not None else _by_pymc
-    unconstrained, stats = sample(density, data, options, points, seed)
+    unconstrained, stats = sample(density, data, options, points, int(rng.integers(2**31)))
     flat = unconstrained.reshape(-1, unconstrained.shape[-1])
     return WeightedDraws.unweighted(flat, stats["lp"].to_numpy().ravel(), chains=options.chains), stats
 
@@ -135,24 +137,26 @@ def _by_pymc(
         before = {name: pm_model[name].get_value() for name in _named(data)}
         try:
             _set_data(_named(data))
-            idata = pm.sample(
-                options.draws,
-                tune=options.tune,
-                chains=options.chains,
-                cores=1,
-                random_seed=seed,
-                initvals=begin,
-                init="adapt_diag",
-                progressbar=options.progressbar,
-                quiet=not options.progressbar,
-                compute_convergence_checks=False,
-                nuts_sampler="pymc",
-                nuts={"target_accept": options.target_accept},
-                compile_kwargs={"mode": QUICK} if density.linker == "python" else None,
-            )
+            with pytensor_config.change_flags(mode=QUICK) if density.linker == "python" else nullcontext():
+                idata = pm.sample(
+                    options.draws,
+                    tune=options.tune,
+                    chains=options.chains,
+                    cores=1,
+                    random_seed=seed,
+                    initvals=begin,
+                    init="adapt_diag",
+                    progressbar=options.progressbar,
+                    quiet=not options.progressbar,
+                    compute_convergence_checks=False,
+                    nuts_sampler="pymc",
+                    nuts={"target_accept": options.target_accept},
+                )
         finally:
             _set_data(before)
     posterior = idata["posterior"].dataset
+    if (posterior.sizes["chain"], posterior.sizes["draw"]) != (options.chains, options.draws):
+        raise KeyboardInterrupt  # PyMC answers one with the draws so far
     arrays = {name: posterior[name].transpose("chain", "draw", ...).to_numpy() for name in scales.names}
     unconstrained = np.stack(
         [

@@ -1,9 +1,10 @@
 """Draws of a fit come in, ArviZ data go out: natural values, deterministics, statistics and weights, with coords."""
 
-__all__ = ["SampleRecord", "draws_to_datatree", "to_datatree"]
+__all__ = ["SampleRecord", "as_datatree", "draws_to_datatree", "to_datatree"]
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -35,8 +36,8 @@ def to_datatree(built: BuiltGP, record: SampleRecord) -> xr.DataTree:
     """Return ArviZ data.
 
     The groups are ``posterior`` (draws of equal weight: those of the chains, or resampled ones), ``sample_stats``,
-    ``observed_data`` and ``constant_data``; where draws have weights, also ``weighted_posterior``: the draws as they were made,
-    with ``log_weight``.
+    ``observed_data`` and ``constant_data``; where draws have weights, also ``weighted_posterior``, the draws as they were made,
+    and ``weights``: their ``log_weight``, and the log densities ``lp`` and ``log_proposal``.
     """
     values = built.objective_values(record.data)
     layout = Layout(built.scales.names, built.scales.support_point(values))
@@ -53,9 +54,15 @@ def to_datatree(built: BuiltGP, record: SampleRecord) -> xr.DataTree:
         groups["posterior"] = _labelled(built, n, {name: array[chosen] for name, array in made.items()}, 1)
         groups["sample_stats"] = _labelled(built, n, {"lp": log_density[chosen]}, 1)
         weights = {"log_weight": record.draws.log_weights, "lp": log_density, "log_proposal": record.draws.log_proposal}
-        groups["weighted_posterior"] = _labelled(built, n, {**made, **weights}, chains)
+        groups["weighted_posterior"] = _labelled(built, n, made, chains)
+        groups["weights"] = _labelled(built, n, weights, chains)
     groups["observed_data"], groups["constant_data"] = _data(built, record.data)
     return xr.DataTree.from_dict(groups)
+
+
+def as_datatree(idata: Any) -> xr.DataTree:
+    """Return ArviZ data as they are, and a posterior as the group of this name."""
+    return idata if hasattr(idata, "children") else xr.DataTree.from_dict({"posterior": idata})
 
 
 def draws_to_datatree(draws: Mapping[str, np.ndarray]) -> xr.DataTree:
@@ -89,6 +96,7 @@ def _data(built: BuiltGP, data: TrainingData) -> tuple[xr.Dataset, xr.Dataset]:
     """Return what is observed, by the names of the likelihoods, and what is constant."""
     model = built.scales.pm_model
     observed = {rv.name: data.y for rv in model.observed_RVs if model.rvs_to_values[rv].name == "train_Y"}
+    observed = observed or {"train_Y": data.y}  # a sparse approximation has a potential in place of a likelihood
     constant = {"train_X": data.X}
     if data.sigma is not None:
         constant["train_sd"] = data.sigma

@@ -1,12 +1,12 @@
 """A built gp and data come in; draws of its posterior go out, by the cheapest method that passes, and what was done."""
 
-__all__ = ["METHODS", "Method", "SamplingOptions", "SamplingResult", "fit_draws"]
+__all__ = ["SamplingResult", "fit_draws"]
 
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,11 +16,9 @@ from pymc_botorch.errors import DataError, FitError, FitWarning
 from pymc_botorch.inference.build import BuiltGP, TrainingData
 from pymc_botorch.inference.density import Density, Start, read_warm_start, starts
 from pymc_botorch.inference.laplace import laplace
-from pymc_botorch.inference.nuts import NutsOptions, nuts
+from pymc_botorch.inference.nuts import nuts
+from pymc_botorch.inference.options import Method, SamplingOptions
 from pymc_botorch.inference.weights import MIN_EFFECTIVE_SIZE, WeightedDraws, refusal, select
-
-type Method = Literal["auto", "laplace", "nuts"]
-METHODS: tuple[str, ...] = get_args(Method.__value__)
 
 GOOD_R_HAT, WORST_R_HAT = 1.05, 1.2
 """Above the first, chains have not mixed well enough to be trusted blindly; above the second, they say different things."""
@@ -36,24 +34,6 @@ REMEDIES = {
     "laplace": "Use method='nuts' or 'auto'.",
     "reweighted": "Use method='nuts' or 'auto'.",
 }
-
-
-class SamplingOptions(NamedTuple):
-    """How to come to draws.
-
-    Attributes:
-        nuts: How to sample.
-        num_proposals: Draws of Laplace's method.
-        num_starts: Its climbs.
-        maxiter: Iterations of each.
-        seed: Of everything.
-    """
-
-    nuts: NutsOptions
-    num_proposals: int
-    num_starts: int
-    maxiter: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -133,14 +113,20 @@ def fit_draws(
     begin = _begin(density, warm_start, options)
     refused: list[str] = []
     for name in {"auto": ("reweighted", "laplace", "nuts"), "laplace": ("laplace",), "nuts": ("nuts",)}[method]:
-        if name == "reweighted":
-            if old is None:
-                continue
-            attempt = _reweighted(density, old)
-        elif name == "laplace":
-            attempt = _laplace(density, data, tier, begin, options)
-        else:
-            attempt = _nuts(density, data, begin, options)
+        try:
+            if name == "reweighted":
+                if old is None:
+                    continue
+                attempt = _reweighted(density, old)
+            elif name == "laplace":
+                attempt = _laplace(density, data, tier, begin, options)
+            else:
+                attempt = _nuts(density, data, begin, options)
+        except FitError as error:
+            if method != "auto":
+                raise
+            refused.append(f"{name}: {error}")
+            continue
         if attempt.doubt is None or (not attempt.useless and (method != "auto" or name == "nuts")):
             break
         refused.append(f"{name}: {attempt.doubt}")

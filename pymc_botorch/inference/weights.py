@@ -10,6 +10,8 @@ from scipy.special import logsumexp
 
 MIN_EFFECTIVE_SIZE = 100.0
 """Fewer effective draws are not taken for a posterior: a small Pareto k alone has come with a few dozen."""
+EQUAL = 1e-3
+"""Ratios nearer than that, logarithms, give equal weights: the tail of rounding errors has a shape, too."""
 FEWEST = 25
 """Of fewer draws, nothing can be said of the tail of their weights."""
 MAX_K = 0.7
@@ -69,7 +71,7 @@ def weigh(log_ratios: np.ndarray, efficiency: float = 1.0) -> tuple[np.ndarray, 
     from arviz_stats.base import array_stats  # type: ignore[attr-defined]  # slow to import; documented, not declared
 
     finite = np.isfinite(log_ratios)
-    if not finite.any() or np.ptp(log_ratios) < 1e-10:
+    if not finite.any() or np.ptp(log_ratios) < EQUAL:
         return np.full(len(log_ratios), -np.log(len(log_ratios))), 0.0 if finite.any() else np.inf
     if len(log_ratios) < FEWEST:
         return log_ratios - logsumexp(log_ratios), np.inf
@@ -85,6 +87,8 @@ def effective_size(log_weights: np.ndarray) -> float:
 
 def refusal(k: float, size: float, draws: int) -> str | None:
     """Return why weights are not to be trusted, or None where they are."""
+    if draws < FEWEST:
+        return f"there are only {draws} draws"
     limit = min(1 - 1 / np.log10(draws), MAX_K)
     if not k < limit:
         return f"Pareto k is {k:.2f}, not below {limit:.2f}"

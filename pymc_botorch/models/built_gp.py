@@ -6,7 +6,6 @@ import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -109,13 +108,6 @@ class AbstractBuiltGP(AbstractFittedGP):
     def fit(self) -> Self:
         """Set the hyperparameters."""
 
-    @staticmethod
-    def _check_counts(**options: tuple[Any, int]) -> None:
-        """Refuse what is not a whole number from a least one up."""
-        for name, (number, least) in options.items():
-            if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
-                raise InvalidDataError(f"{name} is {number!r}. Pass a whole number from {least} up.")
-
     def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
         """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
 
@@ -162,7 +154,7 @@ class AbstractBuiltGP(AbstractFittedGP):
         self._noisy = noisy
         try:
             self._condition(fitted, self._train_X)
-        except Exception:
+        except BaseException:  # an interrupt, too
             self._noisy = before
             raise
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-import xarray as xr
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
@@ -22,18 +21,22 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.inference.build import BuiltGP, TrainingData
 from pymc_botorch.inference.draws import FittedDraws, read_fitted_draws
 from pymc_botorch.inference.fitted import FittedGP
-from pymc_botorch.inference.nuts import NutsOptions
-from pymc_botorch.inference.records import SampleRecord, draws_to_datatree, to_datatree
-from pymc_botorch.inference.sampling import METHODS, Method, SamplingOptions, SamplingResult, fit_draws
+from pymc_botorch.inference.options import Method, read_options
+from pymc_botorch.inference.records import SampleRecord, as_datatree, draws_to_datatree, to_datatree
+from pymc_botorch.inference.sampling import SamplingResult, fit_draws
 from pymc_botorch.inference.weights import WeightedDraws, select
 from pymc_botorch.models.built_gp import AbstractBuiltGP
-from pymc_botorch.models.errors import InvalidDataError, botorch_errors
+from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.mixture import MixtureProcess
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess
 from pymc_botorch.models.pymc_gp import PyMCGP
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
+
+KEPT_BYTES = 2**30
+"""Of factorised training covariances, ``8 S n^2`` in all: those of further draws are computed anew at each call."""
 
 
 class FullyBayesianPyMCGP(AbstractBuiltGP):
@@ -120,15 +123,16 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         once; else PyMC's, which compiles at each call. ``"laplace"`` climbs to the optima of the density from several starts,
         draws from a mixture of Student-t distributions there, and weighs the draws by Pareto-smoothed importance sampling.
         ``"auto"`` takes the first of three whose diagnostics pass: the draws of ``warm_start`` with the weights that the new data
-        give them; Laplace's method; NUTS. Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are
-        100 effective draws. Neither k nor R-hat sees a mode that no start and no chain has found.
+        give them; Laplace's method; NUTS, which is kept with a warning unless R-hat is above 1.2 or a tenth of the draws
+        diverged. Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are 100 effective draws. Neither
+        k nor R-hat sees a mode that no start and no chain has found.
 
         Args:
             method: ``"nuts"``, ``"laplace"`` or ``"auto"``.
             warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
                 round; else chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin at.
             num_draws: How many draws the model keeps, evenly along their weights; None keeps all. 16 is BoTorch's number; they
-                carry about 25 % Monte Carlo error in the sd between draws.
+                carry about 25 % Monte Carlo error in the sd between draws. The factors of the first GB of them are kept.
             draws: Of NUTS, for each chain.
             tune: Steps of NUTS before, for each chain.
             chains: Of NUTS.
@@ -152,38 +156,30 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         Warns:
             FitWarning: If the draws should not be trusted as they are, with the numbers.
         """
-        self._check_counts(
-            draws=(draws, 1),
-            tune=(tune, 0),
-            chains=(chains, 1),
-            num_proposals=(num_proposals, 100),
-            num_starts=(num_starts, 1),
-            maxiter=(maxiter, 1),
-            num_draws=(1 if num_draws is None else num_draws, 1),
-            seed=(0 if seed is None else seed, 0),
-        )
-        if method not in METHODS:
-            raise InvalidDataError(f"method is {method!r}. Pass one of {', '.join(map(repr, METHODS))}.")
-        if not 0 < target_accept < 1:
-            raise InvalidDataError(f"target_accept is {target_accept!r}. Pass a number between 0 and 1.")
-        if num_draws is not None and method != "laplace" and num_draws > draws * chains:
-            raise InvalidDataError(f"num_draws is {num_draws}, but {chains} chains have {draws} draws each. Ask for fewer.")
+        seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed
+        with botorch_errors():
+            options = read_options(
+                method,
+                num_draws,
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                target_accept=target_accept,
+                progressbar=progressbar,
+                num_proposals=num_proposals,
+                num_starts=num_starts,
+                maxiter=maxiter,
+                seed=seed,
+            )
+            earlier = _earlier(warm_start)
         self._check_can_be_fitted()
-        seed = int(torch.randint(2**31 - 1, ())) if seed is None else int(seed)
-        options = SamplingOptions(
-            NutsOptions(int(draws), int(tune), int(chains), float(target_accept), bool(progressbar)),
-            int(num_proposals),
-            int(num_starts),
-            int(maxiter),
-            seed,
-        )
         with botorch_errors():
             built, data = self._build()
             found, stats, density, result = fit_draws(
                 built,
                 data,
                 method=method,
-                warm_start=_read_warm_start(warm_start, built.scales.names),
+                warm_start=_of_same_model(warm_start, earlier, built.scales.names),
                 options=options,
                 tier=config.linker,
             )
@@ -201,8 +197,8 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
 
         ``posterior`` has draws of equal weight, also of deterministics, with the model's coords; ``sample_stats``,
         ``observed_data`` and ``constant_data`` are beside it. Where draws have weights, ``weighted_posterior`` has them as they
-        were made, with ``log_weight``. Of a model whose state was loaded, the draws that it keeps are all there is; of one made
-        by :meth:`from_fitted`, it is what was given.
+        were made, and ``weights`` their ``log_weight``. Of a model whose state was loaded, the draws that it keeps are all there
+        is; of one made by :meth:`from_fitted`, it is what was given.
         """
         if self._idata is None:
             if self._record is not None:
@@ -272,7 +268,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
                 gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
             self = cls._snapshot(fitted, noisy, input_transform, outcome_transform)
-        self._idata = idata if hasattr(idata, "children") else xr.DataTree.from_dict({"posterior": idata})
+        self._idata = as_datatree(idata)
         self._all_parameters = others
         return self
 
@@ -366,7 +362,11 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
     def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
         """Return the posterior of each draw, and the noise variances: ``S``, or ``S x n``."""
         offset, scale = self.outcome_units.offset, self.outcome_units.scale
-        conditioned = [replace(draw.condition(), offset=offset, scale=scale) for draw in fitted.each]
+        conditioned, kept = [], 0
+        for draw in fitted.each:
+            posterior = replace(draw.condition(), offset=offset, scale=scale)
+            kept += posterior.nbytes
+            conditioned.append(posterior if kept <= KEPT_BYTES else posterior.without_frozen())
         return MixtureProcess(tuple(map(CompiledProcess, conditioned))), torch.from_numpy(
             np.stack([c.noise for c in conditioned])
         )
@@ -388,19 +388,39 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         return fitted
 
 
-def _read_warm_start(warm_start: Any, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any] | None:
-    """Return draws with what is known of their weights, or a point.
+def _earlier(warm_start: Any) -> WeightedDraws | Mapping[str, Any] | None:
+    """Return the draws of an earlier fit with what is known of their weights, or a point.
 
     Raises:
-        DataError: If they are of another model.
+        DataError: If it is something else.
     """
     if isinstance(warm_start, FullyBayesianPyMCGP):
-        if not set(names) <= set(warm_start.draws):
-            raise DataError(
-                f"The warm start has draws of {', '.join(sorted(warm_start.draws))}, but the hyperparameters of this model are "
-                f"{', '.join(sorted(names))}. Pass a fit of the same model."
-            )
         if warm_start._record is not None:
             return warm_start._record.draws
-        return {name: warm_start.draws[name][warm_start.num_mcmc_samples // 2] for name in names}
-    return warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
+        return {name: values[len(values) // 2] for name, values in warm_start.draws.items()}
+    if isinstance(warm_start, PyMCGP):
+        return warm_start.point
+    if warm_start is None or isinstance(warm_start, dict):
+        return warm_start
+    raise DataError(
+        f"The warm start is a {type(warm_start).__name__}. Pass an earlier fit of the same model, a fitted PyMCGP, or a dict of "
+        "values by name."
+    )
+
+
+def _of_same_model(
+    warm_start: Any, earlier: WeightedDraws | Mapping[str, Any] | None, names: Sequence[str]
+) -> WeightedDraws | Mapping[str, Any] | None:
+    """Return the start without what is not a hyperparameter.
+
+    Raises:
+        DataError: If it is one of another model.
+    """
+    if not isinstance(warm_start, FullyBayesianPyMCGP):
+        return earlier
+    if missing := set(names) - set(warm_start.draws):
+        raise DataError(
+            f"The warm start has draws of {', '.join(sorted(warm_start.draws))}, but not of {', '.join(sorted(missing))}. Pass a "
+            "fit of the same model."
+        )
+    return {name: earlier[name] for name in names} if isinstance(earlier, Mapping) else earlier

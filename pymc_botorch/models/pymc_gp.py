@@ -11,6 +11,7 @@ from botorch.models.transforms.outcome import OutcomeTransform
 from pymc_botorch.config import config
 from pymc_botorch.inference.fitted import read_fitted
 from pymc_botorch.inference.map import fit_map
+from pymc_botorch.inference.options import check_counts
 from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.errors import botorch_errors
 
@@ -99,7 +100,8 @@ class PyMCGP(AbstractBuiltGP):
         Warns:
             FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
         """
-        self._check_counts(num_starts=(num_starts, 1), maxiter=(maxiter, 1), seed=(seed, 0))
+        with botorch_errors():
+            check_counts(num_starts=(num_starts, 1), maxiter=(maxiter, 1), seed=(seed, 0))
         self._check_can_be_fitted()
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
         with botorch_errors():

@@ -37,7 +37,7 @@ def unchanged_on_error(module: torch.nn.Module) -> Iterator[None]:
     states = {name: copy.deepcopy(child.state_dict()) for name, child in modules.items()}
     try:
         yield
-    except Exception:
+    except BaseException:  # an interrupt, too
         module.__dict__.clear()
         module.__dict__.update({**attributes, "_modules": modules})
         for name, state in states.items():

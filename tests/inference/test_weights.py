@@ -55,7 +55,10 @@ def test_weights_at_the_edge(rng: np.random.Generator) -> None:
     log_weights, _ = weigh(ratios)
     assert np.exp(log_weights[3]) < 1e-300
     assert refusal(0.1, 99, 2000) == "there are 99 effective draws, fewer than 100"
-    assert refusal(0.2, 500, 10) is not None  # 1 - 1 / log10(10) is zero
+    assert refusal(0.4, 500, 30) is not None  # 1 - 1 / log10(30) is 0.32
+    assert refusal(np.inf, 1, 1) == "there are only 1 draws"
+    equal, k = weigh(1e-9 * rng.standard_cauchy(size=200))  # rounding
+    assert k == 0
     assert refusal(0.65, 500, 2000) is None
 
 
@@ -76,6 +79,22 @@ def test_laplace_finds_both_modes_and_their_weights() -> None:
     assert weights @ draws.unconstrained[:, 0] == pytest.approx(-3 * share + 3 * (1 - share), abs=0.15)
     assert k < 0.5
     assert draws.effective_size > 1500
+
+
+def test_laplace_keeps_a_low_mode_of_large_mass() -> None:
+    """Of ten dimensions: a mode with a third of the sd is 11 higher at the same mass."""
+    centres, sds = np.array([-3.0, 3.0]), np.array([0.15, 1.0])
+
+    def density(u: np.ndarray) -> tuple[float, np.ndarray]:
+        parts = [norm.logpdf(u, c, s).sum() for c, s in zip(centres, sds, strict=True)]
+        shares = np.exp(parts - logsumexp(parts))
+        return float(logsumexp(parts)), sum(w * (c - u) / s**2 for w, c, s in zip(shares, centres, sds, strict=True))
+
+    density.support = np.zeros(10)  # type: ignore[attr-defined]
+    starts = [Start("here", np.full(10, c + 0.05)) for c in centres]
+    draws, k = laplace(density, starts, 4000, 200, seed=1)  # type: ignore[arg-type]
+    assert np.exp(draws.log_weights) @ (draws.unconstrained[:, 0] > 0) == pytest.approx(0.5, abs=0.05)
+    assert k < 0.7
 
 
 def test_draws_are_weighed_anew_as_they_were_first_made(rng: np.random.Generator) -> None:

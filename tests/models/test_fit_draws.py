@@ -21,9 +21,11 @@ from gp_zoo import saas
 from quadrature import by_quadrature, raw_data, two
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, cache_info
+from pymc_botorch.errors import FitError
 from pymc_botorch.inference import nuts, sampling
 from pymc_botorch.inference.build import TrainingData, build
 from pymc_botorch.inference.density import Density
+from pymc_botorch.models import fully_bayesian
 
 QUICK = {"draws": 60, "tune": 60, "chains": 2, "progressbar": False}
 UNTRUSTED = pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning")  # few draws are
@@ -136,7 +138,7 @@ def test_weights_are_in_the_record_and_the_posterior_is_of_equal_ones() -> None:
     fitted = FullyBayesianPyMCGP(*raw_data(8, 2), build_gp=many).fit("laplace", seed=0)
     idata = fitted.idata
     made = idata["weighted_posterior"].dataset
-    weights = np.exp(made["log_weight"])
+    weights = np.exp(idata["weights"]["log_weight"])
     assert float(weights.sum()) == pytest.approx(1)
     for name in ("mu", "ell"):
         expected = (weights * made[name]).sum(("chain", "draw"))
@@ -237,6 +239,52 @@ def test_pymcs_own_sampler_serves_without_nutpie(monkeypatch: pytest.MonkeyPatch
     assert fitted._record.draws.unconstrained.shape == (300, len(density.support))
     again = model(13).fit("auto", fitted, seed=0)
     assert again.fit_result.method == "reweighted"
+
+
+def test_an_interrupt_of_pymcs_sampler_is_one(monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP) -> None:
+    monkeypatch.setattr(nuts, "find_spec", lambda _: None)
+    short = sampled.idata.isel(draw=slice(0, 37))  # what PyMC returns then
+    monkeypatch.setattr(nuts.pm, "sample", lambda *_, **__: short)
+    interrupted = model()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(draws=250, chains=2, progressbar=False)
+    assert interrupted.fit_result is None
+
+
+def test_auto_goes_on_where_a_method_fails(monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP) -> None:
+    def fails(*_: Any) -> None:
+        raise FitError("None of 5 starts")
+
+    monkeypatch.setattr(sampling, "laplace", fails)
+    with pytest.raises(ModelFittingError, match="None of 5 starts"):
+        model().fit("laplace")
+    fitted = model().fit("auto", draws=250, tune=250, chains=2, seed=1, progressbar=False)
+    assert fitted.fit_result.reason == "laplace: None of 5 starts; nuts: passed"
+    np.testing.assert_array_equal(fitted.draws["ell"], sampled.draws["ell"])
+
+
+def test_factors_beyond_a_limit_are_not_kept(monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP) -> None:
+    at = torch.rand(3, 2, 1, dtype=torch.double, requires_grad=True)
+    expected = sampled.posterior(at)
+    (gradient,) = torch.autograd.grad(expected.variance.sum(), at)
+    monkeypatch.setattr(fully_bayesian, "KEPT_BYTES", 5 * 8 * 11 * 10)
+    small = copy.deepcopy(sampled)
+    small.load_state_dict(sampled.state_dict())
+    kept = [process.posterior.nbytes > 0 for process in small.process.processes]
+    assert 0 < sum(kept) < 16
+    got = small.posterior(at)
+    torch.testing.assert_close(got.mean, expected.mean, rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.autograd.grad(got.variance.sum(), at)[0], gradient, rtol=0, atol=1e-10)
+
+
+def test_a_sparse_gp_has_its_outcomes_in_the_record() -> None:
+    def sparse(X: Any, y: Any) -> pm.gp.MarginalApprox:
+        gp = pm.gp.MarginalApprox(cov_func=pm.gp.cov.Matern52(1, ls=pm.LogNormal("ell", -0.5, 0.7)), approx="VFE")
+        gp.marginal_likelihood("y", X, np.linspace(0, 1, 4)[:, None], y, sigma=pm.LogNormal("sigma", -2, 1))
+        return gp
+
+    fitted = FullyBayesianPyMCGP(*raw_data(), build_gp=sparse).fit("laplace", seed=0)
+    np.testing.assert_array_equal(fitted.idata.observed_data["train_Y"], fitted.train_targets)
 
 
 @UNTRUSTED
@@ -343,6 +391,8 @@ def test_saas_finds_the_input_that_matters() -> None:
         ({"num_draws": 0}, "num_draws is 0"),
         ({"num_draws": 99, "draws": 10, "chains": 2}, "num_draws is 99, but 2 chains have 10 draws each"),
         ({"target_accept": 1.0}, "target_accept is 1.0"),
+        ({"target_accept": "0.8"}, "target_accept is '0.8'"),
+        ({"warm_start": 3}, "The warm start is a int"),
         ({"warm_start": {"ell": 0.3}}, "no value for sigma"),
     ],
     ids=lambda value: str(value)[:30],
@@ -351,12 +401,12 @@ def test_bad_options_are_refused_before_anything_is_compiled(options: dict[str, 
     cache_clear()
     with pytest.raises(InputDataError, match=message):
         model().fit(**{"progressbar": False, **options})
-    assert cache_info().compilations <= ("warm_start" in options)
+    assert cache_info().compilations <= isinstance(options.get("warm_start"), dict)  # its names are those of the model
 
 
 def test_a_warm_start_of_another_model_is_refused(sampled: FullyBayesianPyMCGP) -> None:
     other = FullyBayesianPyMCGP(*raw_data(8, 2), build_gp=many)
-    with pytest.raises(InputDataError, match="draws of ell, sigma, but the hyperparameters of this model are ell, eta"):
+    with pytest.raises(InputDataError, match="draws of ell, sigma, but not of eta, mu, top, weights"):
         other.fit("auto", sampled)
     fitted = FullyBayesianPyMCGP.from_fitted  # an ensemble of draws that PyMC took can't be fitted
     with pm.Model():

@@ -1,0 +1,81 @@
+"""Options of a fit by draws as people give them come in, checked ones go out."""
+
+__all__ = ["Method", "SamplingOptions", "check_counts", "read_options"]
+
+from numbers import Integral, Real
+from typing import Any, Literal, NamedTuple, get_args
+
+from pymc_botorch.errors import DataError
+from pymc_botorch.inference.nuts import NutsOptions
+
+type Method = Literal["auto", "laplace", "nuts"]
+METHODS: tuple[str, ...] = get_args(Method.__value__)
+FEWEST_PROPOSALS = 100
+
+
+class SamplingOptions(NamedTuple):
+    """How to come to draws.
+
+    Attributes:
+        nuts: How to sample.
+        num_proposals: Draws of Laplace's method.
+        num_starts: Its climbs.
+        maxiter: Iterations of each.
+        seed: Of everything.
+    """
+
+    nuts: NutsOptions
+    num_proposals: int
+    num_starts: int
+    maxiter: int
+    seed: int
+
+
+def check_counts(**options: tuple[Any, int]) -> None:
+    """Refuse what is not a whole number from a least one up.
+
+    Raises:
+        DataError: If one is not.
+    """
+    for name, (number, least) in options.items():
+        if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
+            raise DataError(f"{name} is {number!r}. Pass a whole number from {least} up.")
+
+
+def read_options(
+    method: Any,
+    num_draws: int | None,
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    target_accept: Any,
+    progressbar: bool,
+    num_proposals: int,
+    num_starts: int,
+    maxiter: int,
+    seed: int,
+) -> SamplingOptions:
+    """Return options that can be used; the arguments are those of ``FullyBayesianPyMCGP.fit``.
+
+    Raises:
+        DataError: If one can not.
+    """
+    check_counts(
+        draws=(draws, 1),
+        tune=(tune, 0),
+        chains=(chains, 1),
+        num_proposals=(num_proposals, FEWEST_PROPOSALS),
+        num_starts=(num_starts, 1),
+        maxiter=(maxiter, 1),
+        num_draws=(1 if num_draws is None else num_draws, 1),
+        seed=(seed, 0),
+    )
+    if method not in METHODS:
+        raise DataError(f"method is {method!r}. Pass one of {', '.join(map(repr, METHODS))}.")
+    if isinstance(target_accept, bool) or not isinstance(target_accept, Real) or not 0 < target_accept < 1:
+        raise DataError(f"target_accept is {target_accept!r}. Pass a number between 0 and 1.")
+    if num_draws is not None and method != "laplace" and num_draws > draws * chains:
+        raise DataError(f"num_draws is {num_draws}, but {chains} chains have {draws} draws each. Ask for fewer.")
+    nuts = NutsOptions(int(draws), int(tune), int(chains), float(target_accept), bool(progressbar))
+    return SamplingOptions(nuts, int(num_proposals), int(num_starts), int(maxiter), int(seed))
