@@ -73,7 +73,7 @@ def read_options(
     )
     if method not in METHODS:
         raise DataError(f"method is {method!r}. Pass one of {', '.join(map(repr, METHODS))}.")
-    if isinstance(target_accept, bool) or not isinstance(target_accept, Real) or not 0 < target_accept < 1:
+    if isinstance(target_accept, bool) or not isinstance(target_accept, Real) or not 0 < float(target_accept) < 1:
         raise DataError(f"target_accept is {target_accept!r}. Pass a number between 0 and 1.")
     if num_draws is not None and method != "laplace" and num_draws > draws * chains:
         raise DataError(f"num_draws is {num_draws}, but {chains} chains have {draws} draws each. Ask for fewer.")
