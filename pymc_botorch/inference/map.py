@@ -111,7 +111,7 @@ def _warning(density: Density, optima: Sequence[Optimum], best: Optimum) -> str 
     """Return one sentence or two about a fit that should not be trusted as it is."""
 
     def shown(u: np.ndarray, name: str) -> str:
-        return np.array2string(density.natural(u)[name], precision=3)
+        return np.array2string(density.natural(u)[name], precision=3, threshold=6, edgeitems=2)
 
     # The distances are those of logarithms and the like; parameters on their natural scale have units of their own
     of_name = dict(zip(density.built.scales.names, density.built.scales.transformed, strict=True))

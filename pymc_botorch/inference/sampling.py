@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import DataError, FitError, FitWarning
@@ -102,6 +103,18 @@ def fit_draws(
         DataError: If the warm start does not fit the model.
         FitError: If no start has a finite density, or nothing passes.
     """
+    with threadpool_limits(1, user_api="blas"):  # for matrices of some hundred rows more threads take longer, up to fifty times
+        return _fit_draws(built, data, method, warm_start, options, tier)
+
+
+def _fit_draws(
+    built: BuiltGP,
+    data: TrainingData,
+    method: Method,
+    warm_start: WeightedDraws | Mapping[str, Any] | None,
+    options: SamplingOptions,
+    tier: Tier,
+) -> tuple[WeightedDraws, xr.Dataset | None, Density, SamplingResult]:
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=True)
     old = warm_start if isinstance(warm_start, WeightedDraws) else None
@@ -150,7 +163,7 @@ def fit_draws(
     )
     density.answered(attempt.draws.unconstrained[int(np.argmax(attempt.draws.log_weights))])
     if warning is not None:
-        warnings.warn(warning, FitWarning, stacklevel=3)
+        warnings.warn(warning, FitWarning, stacklevel=4)
     return attempt.draws, attempt.stats, density, result
 
 

@@ -26,7 +26,7 @@ from pymc_botorch.inference.records import SampleRecord, as_datatree, draws_to_d
 from pymc_botorch.inference.sampling import SamplingResult, fit_draws
 from pymc_botorch.inference.weights import WeightedDraws, select
 from pymc_botorch.models.built_gp import AbstractBuiltGP
-from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.mixture import MixtureProcess
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess
 from pymc_botorch.models.pymc_gp import PyMCGP
@@ -326,8 +326,21 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
             transformed posterior.
         """
         self._check_inputs(X)
+        self._check_batches(X)
         posterior = super().posterior(X.unsqueeze(MCMC_DIM), output_indices, observation_noise, posterior_transform)
         return GaussianMixturePosterior(posterior.distribution) if type(posterior) is GPyTorchPosterior else posterior
+
+    def _check_batches(self, X: Tensor) -> None:
+        """Refuse inputs that do not fit the batches of observations: ``qKnowledgeGradient.evaluate`` has some for each draw."""
+        given = self.process.batch_shape[:-1]
+        try:
+            torch.broadcast_shapes(X.shape[:-2], given)
+        except RuntimeError as error:
+            raise UnsupportedModelError(
+                f"X has batches {tuple(X.shape[:-2])} and the observations that this model was given {tuple(given)}. Draws share "
+                "their inputs: qKnowledgeGradient.evaluate, which seeks a best point for each draw, can't be had; its value, "
+                "with fantasy points among the candidates, can."
+            ) from error
 
     def fantasize(self, X: Tensor, sampler: MCSampler, observation_noise: Tensor | None = None, **kwargs: Any) -> Self:
         """Return a model for each fantasy, as BoTorch's method of this name; each draw has fantasies and a posterior of its own.

@@ -557,6 +557,9 @@ def test_what_it_cannot_do_is_refused_by_name(case: Case, model: FullyBayesianPy
         model.fit()
     with pytest.raises(BotorchTensorDimensionError, match=r"X has shape \(3, 5\)"):
         model.posterior(inputs(3, 5))
+    gradient = qKnowledgeGradient(model, num_fantasies=2)
+    with pytest.raises(UnsupportedError, match="Draws share their inputs"):
+        gradient.evaluate(inputs(3, 1, 2), bounds=BOUNDS, num_restarts=2, raw_samples=4)
     fantasy = model.fantasize(inputs(1, 2), sampler(2))
     with pytest.raises(UnsupportedError, match="conditioned on more observations"):
         fantasy.set_train_data(fantasy.train_inputs[0], fantasy.train_targets)
