@@ -91,14 +91,14 @@ def test_all_draws_of_each_method_give_the_posterior_of_quadrature(method: str) 
         "num_draws": None,
         "seed": 3,
         "progressbar": False,
-        "draws": 500,
-        "tune": 300,
-        "num_proposals": 4000,
+        "draws": 400,
+        "tune": 200,
+        "num_proposals": 2500,
     }
     before = model(8).fit("laplace", **options) if method == "auto" else None
     fitted = FullyBayesianPyMCGP(X, Y, build_gp=two).fit(method, before, **options)
     assert fitted.fit_result.method == {"auto": "reweighted"}.get(method, method)
-    assert fitted.num_mcmc_samples == (2000 if method == "nuts" else 4000)
+    assert fitted.num_mcmc_samples == (1600 if method == "nuts" else 2500)
     posterior = fitted.posterior(torch.from_numpy(at))
     scale = np.ptp(mean)
     np.testing.assert_allclose(posterior.mixture_mean.squeeze(-1).numpy(), mean, rtol=0, atol=0.02 * scale)
