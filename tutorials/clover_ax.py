@@ -67,5 +67,5 @@ def sow(client, plots):
         season |= client.get_next_trials(max_trials=plots - len(season))
     for index, rates in season.items():
         deviation = NOISE * np.random.default_rng([2026, index]).standard_normal()  # of a plot, in whichever process
-        measured = true_yield(**rates) + deviation
-        client.complete_trial(index, raw_data={"clover": float(measured), "cost": (cost(**rates), 0.0)})
+        clover, spent = round(true_yield(**rates) + deviation, 3), round(cost(**rates), 3)  # Ax stores ten digits
+        client.complete_trial(index, raw_data={"clover": clover, "cost": (spent, 0.0)})
