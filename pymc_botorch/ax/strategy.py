@@ -48,7 +48,7 @@ def generation_strategy(
         surrogate: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP`` with a ``build_gp``, or what :func:`model_config` or
             :func:`surrogate_spec` returned.
         initialization_budget: Trials before the surrogate is asked, the centre and attached ones included; half of them (rounded
-            down) must have data.
+            down) must have data. 0 where the experiment has data already: Ax would make one more all the same.
         seed: Of the Sobol points.
         botorch_acqf_class: None is Ax's choice by the experiment's objectives and constraints.
         acquisition_options: Ax's, such as ``{"prune_irrelevant_parameters": True}``.
