@@ -272,12 +272,19 @@ def _short(values: dict) -> str:
 
 def write(rows: list[Row]) -> None:
     """Write docs/draws.md."""
-    lines = ["# Draws: how right and how fast", "", (__doc__ or "").split("\n\n")[1].replace("\n", " ") + "", ""]
+    lines = ["# Draws: how right and how fast", "", " ".join((__doc__ or "").split("\n\n")[1].split()), ""]
     lines += ["| | measured (quartiles) | bar |", "|---|---|---|"]
     for row in rows:
         value = f"{row.value:.1f} ({row.low:.1f} to {row.high:.1f})" if row.is_ratio else f"{row.value:.1e}"
         bar = "" if row.bar is None else f"{'at least' if row.is_ratio else 'at most'} {row.bar:g}"
         lines.append(f"| {row.work} | {value} | {bar} |")
+    lines += [
+        "",
+        "Simulation-based calibration (benchmarks/calibration.py): of 100 data sets simulated from the prior, the rank of the truth "
+        "among 99 draws.",
+        "",
+        "![Histograms of ranks, for Laplace's method and for NUTS](calibration.png)",
+    ]
     (DOCS / "draws.md").write_text("\n".join(lines) + "\n")
 
 
