@@ -1,11 +1,14 @@
-"""Claims: over 30 trials our default surrogate in Ax reaches the optimum as closely as Ax's default, and each trial that a model
-suggests is had in less time.
+"""Claims: no evidence that after 30 trials the regret of our default surrogate in Ax is larger than that of Ax's default, and each
+trial that a model suggests is had in less time.
 
 Run by ``make bench``. Branin (2 inputs) and Hartmann6 (6), without noise, 20 seeds, 30 trials each, five of them the centre and Sobol
-points that are the same on both sides; both sides in one run, in turn, one thread. The regret is the best value seen less the
-optimum; differences are of its log10, paired by seed, with 95 % intervals of their mean (Student's t). The seconds are those of
-``get_next_trials``, from the third trial on, as the ratio of either side's sums, paired by seed. Prints both, writes docs/ax.json,
-docs/ax.png and docs/ax.md, and ends with an error where ours is worse beyond the interval, or slower.
+points that are the same on both sides; both sides in one run, in turn, one thread. Ours is compiled by Numba, before a first
+campaign of each problem and side that does not count (Ax's has one, too). The regret is the best value seen less the optimum, at
+least 1e-6; differences are of its log10, paired by seed, with 95 % intervals of their mean (Student's t). The seconds are those of
+``get_next_trials`` for the trials that a model suggests; their ratio is that of the sums over a campaign, paired by seed, with the
+interval of its mean logarithm. An interval that contains zero says that no difference was found, not that there is none. Prints
+both, writes docs/ax.json, docs/ax.png and docs/ax.md, and ends with an error where our regret is larger beyond the interval, or the
+time not smaller beyond it.
 """
 
 import argparse
@@ -34,7 +37,8 @@ DOCS = pathlib.Path(__file__).parent.parent / "docs"
 PROBLEMS: dict[str, Callable[[], Any]] = {"Branin": Branin, "Hartmann6": lambda: Hartmann(dim=6)}
 SIDES = ("PyMCGP", "Ax's default")
 SEEDS, TRIALS, INITIAL = 20, 30, 5
-FLOOR_OF_REGRET = 1e-8  # what the optimisers' last digits are not judged by
+FLOOR_OF_REGRET = 1e-6  # beyond that the optimisers' last digits would be judged
+OPTIMA = {"Branin": 0.39788735772973816, "Hartmann6": -3.322368011415514}  # BoTorch rounds them
 
 
 def campaign(problem: Any, seed: int, side: str, trials: int) -> tuple[list[float], list[float]]:
@@ -81,10 +85,10 @@ def run(seeds: int) -> dict[str, Any]:
 def regrets(results: dict[str, Any], name: str, side: str) -> np.ndarray:
     """Log10 of best value so far less the optimum, ``seeds x trials``."""
     best = np.minimum.accumulate(np.array(results[name][side]["values"]), axis=1)
-    return np.log10(np.maximum(best - PROBLEMS[name]().optimal_value, FLOOR_OF_REGRET))
+    return np.log10(np.maximum(best - OPTIMA[name], FLOOR_OF_REGRET))
 
 
-def interval(differences: np.ndarray) -> tuple[float, float, float]:
+def interval(differences: np.ndarray) -> tuple[Any, Any, Any]:
     """Mean over seeds, and its 95 % interval."""
     mean, sem = differences.mean(0), differences.std(0, ddof=1) / np.sqrt(len(differences))
     half = student.ppf(0.975, len(differences) - 1) * sem
@@ -107,10 +111,9 @@ def report(results: dict[str, Any]) -> list[str]:
         lower.fill_between(trials, low, high, color="C2", alpha=0.2)
         upper.set_title(name)
         lower.set_xlabel("trial")
-        seconds = [np.array(results[name][side]["seconds"])[:, 2:].sum(1) for side in SIDES]
-        ratio = np.quantile(seconds[1] / seconds[0], [0.25, 0.5, 0.75])
-        trial_seconds = [np.median(np.array(results[name][side]["seconds"])[:, INITIAL:]) for side in SIDES]
-        rows.append((name, len(ours), (mean[-1], low[-1], high[-1]), ratio, trial_seconds))
+        seconds = [np.array(results[name][side]["seconds"])[:, INITIAL:] for side in SIDES]
+        ratio = np.exp(interval(np.log(seconds[1].sum(1) / seconds[0].sum(1))))
+        rows.append((name, len(ours), (mean[-1], low[-1], high[-1]), ratio, [np.median(part) for part in seconds]))
         if low[-1] > 0:
             failed.append(f"regret on {name}")
         if ratio[1] < 1:
@@ -123,11 +126,11 @@ def report(results: dict[str, Any]) -> list[str]:
     lines += [
         "![Regret of both sides over trials, and their difference](ax.png)",
         "",
-        "| problem | seeds | log10 regret after 30 trials, ours less Ax's (95 %) | times as fast per trial (quartiles) | "
+        "| problem | seeds | log10 regret after 30 trials, ours less Ax's (95 %) | times as fast (95 %) | "
         "median seconds of a modelled trial, ours and Ax's |",
         "|---|---|---|---|---|",
     ]
-    for name, seeds, (mean, low, high), (q1, q2, q3), (a, b) in rows:
+    for name, seeds, (mean, low, high), (q2, q1, q3), (a, b) in rows:
         lines.append(
             f"| {name} | {seeds} | {mean:.2f} ({low:.2f} to {high:.2f}) | {q2:.2f} ({q1:.2f} to {q3:.2f}) | {a:.2f}, {b:.2f} |"
         )

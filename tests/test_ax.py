@@ -12,6 +12,7 @@ from typing import Any
 
 import ax_gps
 import numpy as np
+import pymc as pm
 import pytest
 import torch
 from ax.adapter.cross_validation import cross_validate
@@ -20,7 +21,7 @@ from ax.api.configs import ChoiceParameterConfig, RangeParameterConfig, StorageC
 from ax.core.analysis_card import ErrorAnalysisCard
 from ax.core.search_space import SearchSpaceDigest
 from ax.exceptions.core import UserInputError
-from ax.generators.torch.botorch_modular.surrogate import ModelConfig, submodel_input_constructor
+from ax.generators.torch.botorch_modular.surrogate import ModelConfig, SurrogateSpec, submodel_input_constructor
 from ax.storage.botorch_modular_registry import MODEL_REGISTRY, REVERSE_MODEL_REGISTRY
 from ax.storage.sqa_store.db import create_all_tables, get_engine, init_engine_and_session_factory
 from ax.utils.common.random import with_rng_seed
@@ -29,6 +30,7 @@ from ax_gps import KINDS, FieldGP, SampledGP, TrialGP, VarietyGP, client_of, run
 from botorch.acquisition import qKnowledgeGradient
 from botorch.exceptions.errors import InputDataError, UnsupportedError
 from botorch.models import SingleTaskGP
+from botorch.models.transforms import Normalize
 from botorch.utils.datasets import SupervisedDataset
 
 import pymc_botorch
@@ -392,10 +394,46 @@ def test_a_database_holds_a_campaign(tmp_path: pathlib.Path, cls: type) -> None:
 @pytest.mark.parametrize("cls", CLASSES)
 def test_the_state_of_a_model_has_its_point_or_draws(campaign: Any, cls: type) -> None:
     (model,) = models_of(campaign("single", cls))
-    other = copy.deepcopy(model)
+    other = cls(
+        torch.rand(5, 2).double(),
+        torch.linspace(-2, 2, 5).double().unsqueeze(-1) / 2.5**0.5,
+        outcome_transform=None,
+        input_transform=copy.deepcopy(model.input_transform),
+    )
     other.load_state_dict(model.state_dict())
+    other.set_train_data(model.train_inputs[0], model.train_targets, strict=False)
     x = torch.tensor([[100.0, 3.0]]).double()
-    assert torch.equal(other.posterior(x).mean, model.posterior(x).mean)
+    torch.testing.assert_close(other.posterior(x).mean, model.posterior(x).mean, rtol=0, atol=1e-9)
+
+
+def test_inputs_rank_alike_in_either_units() -> None:
+    X, Y = 160 * torch.rand(8, 2).double() * torch.tensor([1.0, 0.0125]), torch.rand(8, 1).double()
+
+    class Scaled(pymc_botorch.PyMCGP):
+        reach = (0.25, 4.0)
+
+        def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+            gp = pm.gp.Marginal(cov_func=pm.gp.cov.ExpQuad(2, ls=np.array(self.reach)))
+            gp.marginal_likelihood("observed", X, y, sigma=pm.LogNormal("noise", -1, 1))
+            return gp
+
+    class Natural(Scaled):
+        units, reach = "natural", (40.0, 8.0)
+
+    scaled = Scaled(X, Y, input_transform=Normalize(2, bounds=torch.tensor([[0.0, 0.0], [160.0, 2.0]]).double()))
+    natural = Natural(X, Y).covar_module.lengthscale * (X.amax(0) - X.amin(0)) / torch.tensor([160.0, 2.0])
+    torch.testing.assert_close(natural, scaled.covar_module.lengthscale, rtol=1e-6, atol=0)
+
+
+def test_the_units_of_a_configuration_made_by_ax_are_those_of_the_class() -> None:
+    by_ax = ModelConfig(FieldGP, name="by Ax")
+    for strategy in (
+        generation_strategy(by_ax),
+        generation_strategy(surrogate_spec(by_ax)),
+        generation_strategy(SurrogateSpec([by_ax])),
+    ):
+        (config,) = strategy._nodes[-1].generator_specs[0].generator_kwargs["surrogate_spec"].model_configs
+        assert config.input_transform_classes is None
 
 
 # Warm starts
@@ -441,6 +479,14 @@ def test_configurations_share_no_warm_starts() -> None:
     assert one is not two
 
 
+def test_copies_of_a_strategy_share_no_warm_starts() -> None:
+    client = run(client_of("single", TrialGP, fit_options={"warm_start": True}), "single", 4)
+    strategy = client._generation_strategy
+    assert memory_in(strategy).fits
+    for twin in (strategy.clone_reset(), copy.deepcopy(client)._generation_strategy):
+        assert memory_in(twin).fits == {}
+
+
 # Choices between surrogates
 
 
@@ -470,7 +516,8 @@ def test_classes_are_registered_when_they_are_made() -> None:
 
 
 def test_a_name_that_another_class_bears_is_refused() -> None:
-    made = type("SingleTaskGP", (TrialGP,), {})
+    with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
+        made = type("SingleTaskGP", (TrialGP,), {})
     assert REVERSE_MODEL_REGISTRY["SingleTaskGP"] is SingleTaskGP
     for use in (register, model_config, generation_strategy):
         with pytest.raises(UserInputError, match=r"already that of botorch\.models\.gp_regression\.SingleTaskGP"):
@@ -503,6 +550,14 @@ class NarrowGP(TrialGP):
         pytest.param(lambda: model_config(TrialGP, fit_options={"warm_start": {"reach": 1}}), "pass True or False", id="point"),
         pytest.param(lambda: model_config(TrialGP, fit_options={"seed": distance}), "Ax can't store this", id="function"),
         pytest.param(lambda: model_config(TrialGP, fit_options={"seed": {1: 2}}), "Ax would load", id="integer key"),
+        pytest.param(lambda: model_config(TrialGP, fit_options={"num_starts": 0}), "num_starts is 0", id="no start"),
+        pytest.param(lambda: model_config(SampledGP, fit_options={"method": "vi"}), "method is 'vi'", id="method"),
+        pytest.param(lambda: model_config(SampledGP, fit_options={"draws": 3, "chains": 1}), "num_draws is 16", id="few draws"),
+        pytest.param(
+            lambda: model_config(type("Typo", (TrialGP,), {"units": "Natural"})), "units of Typo are 'Natural'", id="units"
+        ),
+        pytest.param(lambda: register(dict), "no surrogate of ours", id="dict"),
+        pytest.param(lambda: surrogate_spec(by_metric={"cost": []}), "a metric without a surrogate", id="empty"),
         pytest.param(lambda: model_config(NarrowGP), "does not name input_transform and outcome_transform", id="constructor"),
         pytest.param(lambda: model_config(SingleTaskGP), "no surrogate of ours", id="foreign class"),
         pytest.param(lambda: generation_strategy("TrialGP"), "The surrogate is a str", id="name"),

@@ -1,12 +1,14 @@
 """A class and its options come in, Ax's configuration of a surrogate goes out, or a choice between several."""
 
-__all__ = ["check_storable", "model_config", "surrogate_spec"]
+__all__ = ["as_units_say", "check_storable", "is_natural", "model_config", "surrogate_spec"]
 
 import inspect
 import json
+import pathlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -15,11 +17,14 @@ from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate
 from ax.storage.json_store.decoder import object_from_json
 from ax.storage.json_store.encoder import object_to_json
 from ax.utils.stats.model_fit_stats import DIAGNOSTIC_FNS
+from botorch.exceptions.errors import InputDataError
+from botorch.utils.types import DEFAULT
 
 from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass, register
 from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.pymc_gp import PyMCGP
+from pymc_botorch.models.training_data import UnitsOfPriors
 
 
 def model_config(
@@ -56,13 +61,6 @@ def model_config(
     """
     options, fitting = dict(model_options or {}), dict(fit_options or {})
     _check_class(cls)
-    if cls.__module__ == "__main__":
-        warnings.warn(
-            f"{cls.__name__} is defined in __main__, where a new process that loads the experiment can't find it. Move it to a "
-            "module that can be imported.",
-            UserWarning,
-            stacklevel=2,
-        )
     if "build_gp" in options:
         raise UserInputError("Ax can't store a build_gp function. Write it as the method build_gp of a subclass of the model.")
     _check_arguments(f"model_options of {cls.__name__}", inspect.signature(cls), options, given=("train_X", "train_Y"))
@@ -73,9 +71,29 @@ def model_config(
         if fitting.pop("warm_start"):
             fitting["warm_start"] = WarmStarts()
     check_storable("model_options", options)
-    check_storable("fit_options", {key: value for key, value in fitting.items() if key != "warm_start"})
-    scaling: dict[str, Any] = {} if cls.units == "scaled" else {"input_transform_classes": None}
-    return ModelConfig(cls, model_options=options, mll_options=fitting, name=name or cls.__name__, **scaling)
+    own = {key: value for key, value in fitting.items() if key != "warm_start"}
+    check_storable("fit_options", own)
+    try:
+        cls.check_fit_options(**own)
+    except InputDataError as error:
+        raise UserInputError(f"The fit_options of {cls.__name__} can't be used: {error}") from error
+    return as_units_say(ModelConfig(cls, model_options=options, mll_options=fitting, name=name or cls.__name__))
+
+
+def as_units_say(config: ModelConfig) -> ModelConfig:
+    """Return a configuration whose inputs are scaled only where a class of ours wants it; others are returned as they are."""
+    cls = config.botorch_model_class
+    if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP)):
+        return config
+    _check_class(cls)
+    if is_natural(config) and config.input_transform_classes is DEFAULT:
+        return replace(config, input_transform_classes=None)
+    return config
+
+
+def is_natural(config: ModelConfig) -> bool:
+    """Say whether the priors of a configuration's class are for the units of the experiment."""
+    return getattr(config.botorch_model_class, "units", "scaled") == "natural"
 
 
 def surrogate_spec(
@@ -118,10 +136,9 @@ def surrogate_spec(
 
 
 def _configs(surrogates: Iterable[Any]) -> list[ModelConfig]:
-    configs = [given if isinstance(given, ModelConfig) else model_config(given) for given in surrogates]
-    for config in configs:
-        if isinstance(config.botorch_model_class, type) and issubclass(config.botorch_model_class, AbstractBuiltGP):
-            _check_class(config.botorch_model_class)
+    configs = [as_units_say(given) if isinstance(given, ModelConfig) else model_config(given) for given in surrogates]
+    if not configs:
+        raise UserInputError("by_metric has a metric without a surrogate. Pass a class or a configuration.")
     names = [config.identifier for config in configs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserInputError(f"Two configurations are called {twice[0]!r}. Pass model_config(..., name=...) for each.")
@@ -130,10 +147,7 @@ def _configs(surrogates: Iterable[Any]) -> list[ModelConfig]:
 
 def _check_class(cls: Any) -> None:
     """Refuse what Ax could not make, and register the rest."""
-    if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP) and callable(getattr(cls, "fit", None))):
-        raise UserInputError(
-            f"{cls!r} is no surrogate of ours. Pass a subclass of PyMCGP or FullyBayesianPyMCGP, not an instance."
-        )
+    register(cls)
     if inspect.isabstract(cls):
         raise UserInputError(f"{cls.__name__} is abstract. Pass a subclass of PyMCGP or FullyBayesianPyMCGP.")
     if missing := {"input_transform", "outcome_transform"} - set(inspect.getfullargspec(cls).args):
@@ -141,7 +155,15 @@ def _check_class(cls: Any) -> None:
             f"{cls.__name__}.__init__ does not name {' and '.join(sorted(missing))} among its positional arguments, by which Ax "
             "passes them. Write them out."
         )
-    register(cls)
+    if cls.units not in get_args(UnitsOfPriors.__value__):
+        raise UserInputError(f"The units of {cls.__name__} are {cls.units!r}. Write 'scaled' or 'natural'.")
+    if cls.__module__ == "__main__":
+        warnings.warn(
+            f"{cls.__name__} is defined in __main__, where a new process that loads the experiment can't find it. Move it to a "
+            "module that can be imported.",
+            UserWarning,
+            skip_file_prefixes=(str(pathlib.Path(__file__).parent),),
+        )
 
 
 def _check_arguments(what: str, signature: inspect.Signature, options: Mapping[str, Any], given: Sequence[str]) -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from ax.core.generator_run import GeneratorRun
 from ax.core.search_space import SearchSpaceDigest
+from ax.generation_strategy.generation_node import GenerationNode
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate, submodel_input_constructor
 from ax.generators.torch.botorch_modular.utils import fit_botorch_model
 from ax.storage.json_store.registry import CORE_DECODER_REGISTRY
@@ -29,9 +31,10 @@ METRIC = "pymc_botorch: metric"
 class WarmStarts:
     """What was fitted, by metric: a fit to more observations starts from there.
 
-    It is a part of a strategy and is stored with it. What it remembers depends on the data only, not on who asked for a fit: for
-    each metric the fits to the largest numbers of observations so far, of each number the first. So cross-validation and analyses
-    change nothing, and a strategy that was stored, loaded and continued goes on as if it had not been stopped.
+    It is a part of a strategy and is stored with it. For each metric it has the fits to the largest numbers of observations so
+    far, of each number the first. So predictions, cross-validation and analyses of a running client change nothing, and a
+    strategy that was stored, loaded and continued goes on as if it had not been stopped. (After a reload Ax has no model, so
+    that an analysis between new data and the next trial asks for a fit that would not have been; that is remembered, too.)
 
     Attributes:
         fits: For each metric its last two fits: the number of observations, and the point.
@@ -40,8 +43,9 @@ class WarmStarts:
     fits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict) -> Self:
-        """Return itself: Ax copies options for each model that it makes."""
-        return self
+        """Return itself, as Ax copies options for each model that it makes; in a copy of a strategy or a client, an empty one."""
+        copied = any(isinstance(made, GenerationNode | GeneratorRun) for made in list(memo.values()))
+        return type(self)() if copied else self
 
     def before(self, metric: str, n: int) -> dict[str, np.ndarray] | None:
         """Return the point that was fitted to the largest number of observations below ``n``."""
@@ -108,10 +112,14 @@ def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> Non
     """Have Ax normalise all columns but those that hold an index of a category."""
     if isinstance(config.input_transform_classes, list) and Normalize not in config.input_transform_classes:
         return
-    if not isinstance(config.input_transform_classes, list):
+    numeric = [i for i in range(d) if i not in digest.categorical_features]
+    given = config.input_transform_classes
+    if not numeric:  # Normalize refuses to have nothing to do
+        config.input_transform_classes = [cls for cls in given if cls is not Normalize] if isinstance(given, list) else None
+        return
+    if not isinstance(given, list):
         config.input_transform_classes = [Normalize]
     options = dict(config.input_transform_options or {})
-    numeric = [i for i in range(d) if i not in digest.categorical_features]
     config.input_transform_options = {**options, "Normalize": {"indices": numeric, **options.get("Normalize", {})}}
 
 

@@ -2,6 +2,8 @@
 
 __all__ = ["GPClass", "register"]
 
+import warnings
+
 from ax.exceptions.core import UserInputError
 from ax.storage.botorch_modular_registry import CLASS_TO_REVERSE_REGISTRY, register_model
 from botorch.models.model import Model
@@ -18,7 +20,8 @@ def register(cls: GPClass) -> GPClass:
     notebook: the last one counts.
 
     Raises:
-        UserInputError: If another class bears this name there: loading an experiment would silently take one for the other.
+        UserInputError: If it is no class of ours, or another class bears this name there: loading an experiment would silently
+            take one for the other.
 
     Example:
         >>> from pymc_botorch import PyMCGP, ax
@@ -27,6 +30,10 @@ def register(cls: GPClass) -> GPClass:
         >>> ax.register(DemoGP) is DemoGP
         True
     """
+    if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP)):
+        raise UserInputError(
+            f"{cls!r} is no surrogate of ours. Pass a subclass of PyMCGP or FullyBayesianPyMCGP, not an instance."
+        )
     bearer = CLASS_TO_REVERSE_REGISTRY[Model].get(cls.__name__)
     if bearer is not None and _origin(bearer) != _origin(cls):
         raise UserInputError(
@@ -42,10 +49,11 @@ def _origin(cls: type) -> tuple[str, str]:
 
 
 def _register_if_free(cls: GPClass) -> None:
-    """Register a class when it is made; if its name is taken, whoever uses it in Ax is told."""
-    bearer = CLASS_TO_REVERSE_REGISTRY[Model].get(cls.__name__)
-    if bearer is None or _origin(bearer) == _origin(cls):
-        register_model(cls)
+    """Register a class when it is made; if its name is taken, say so: a stored experiment of it would load as the other."""
+    try:
+        register(cls)
+    except UserInputError as error:
+        warnings.warn(f"{error} Until then, what Ax stores of it is loaded as the other.", UserWarning, stacklevel=4)
 
 
 def _register_all(cls: type) -> None:

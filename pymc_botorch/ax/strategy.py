@@ -22,7 +22,7 @@ from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
-from pymc_botorch.ax.configuration import check_storable, model_config, surrogate_spec
+from pymc_botorch.ax.configuration import as_units_say, check_storable, is_natural, model_config, surrogate_spec
 from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass
 
@@ -91,7 +91,7 @@ def generation_strategy(
         "transform_configs": get_derelativize_config(derelativize_with_raw_status_quo=True),
         "acquisition_options": dict(acquisition_options or {}),
     }
-    if any(_is_natural(config) for config in _all_configs(spec)):
+    if any(is_natural(config) for config in _all_configs(spec)):
         generator_kwargs |= _in_natural_units(spec, Mixed_transforms if categories == "index" else MBM_X_trans)
     if botorch_acqf_class is not None:
         generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
@@ -147,7 +147,7 @@ def _spec(surrogate: Any, fit_options: Mapping[str, Any] | None) -> SurrogateSpe
         surrogate = surrogate_spec(surrogate)
     if not isinstance(surrogate, SurrogateSpec):
         raise UserInputError(f"The surrogate is a {type(surrogate).__name__}. Pass a class, a ModelConfig or a SurrogateSpec.")
-    return _map_configs(surrogate, _with_own_warm_starts)
+    return _map_configs(surrogate, lambda config: _with_own_warm_starts(as_units_say(config)))
 
 
 def _with_own_warm_starts(config: ModelConfig) -> ModelConfig:
@@ -160,7 +160,7 @@ def _in_natural_units(spec: SurrogateSpec, of_inputs: Iterable[type[Transform]])
     """Return the options for outcomes as reported; models that want them standardised do it themselves."""
 
     def standardize(config: ModelConfig) -> ModelConfig:
-        if _is_natural(config) or config.outcome_transform_classes is not None:
+        if is_natural(config) or config.outcome_transform_classes is not None:
             return config
         return replace(config, outcome_transform_classes=[Standardize], outcome_transform_options={"Standardize": {"m": 1}})
 
@@ -179,7 +179,3 @@ def _map_configs(spec: SurrogateSpec, change: Callable[[ModelConfig], ModelConfi
 
 def _all_configs(spec: SurrogateSpec) -> list[ModelConfig]:
     return [*spec.model_configs, *(config for configs in spec.metric_to_model_configs.values() for config in configs)]
-
-
-def _is_natural(config: ModelConfig) -> bool:
-    return getattr(config.botorch_model_class, "units", "scaled") == "natural"

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pymc as pm
 import xarray as xr
+from pymc.exceptions import SamplingError
 from pytensor import config as pytensor_config
 
 from pymc_botorch.errors import FitError
@@ -152,6 +153,8 @@ def _by_pymc(
                     nuts_sampler="pymc",
                     nuts={"target_accept": options.target_accept},
                 )
+        except (SamplingError, RuntimeError, ValueError) as error:
+            raise FitError(f"PyMC's sampler failed: {error}") from error
         finally:
             _set_data(before)
     posterior = idata["posterior"].dataset

@@ -44,8 +44,8 @@ def check_counts(**options: tuple[Any, int]) -> None:
 
 def read_options(
     method: Any,
-    num_draws: int | None,
     *,
+    num_draws: int | None,
     draws: int,
     tune: int,
     chains: int,

@@ -108,6 +108,11 @@ class AbstractBuiltGP(AbstractFittedGP):
     def fit(self) -> Self:
         """Set the hyperparameters."""
 
+    @classmethod
+    @abstractmethod
+    def check_fit_options(cls, **options: Any) -> None:
+        """Refuse options of :meth:`fit` that it would refuse, without data."""
+
     def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
         """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
 

@@ -275,8 +275,15 @@ class AbstractFittedGP(AbstractPyMCGP):
 
     @property
     def covar_module(self) -> Lengthscales:
-        """The effective lengthscales, where Ax looks for them to rank inputs; there is no GPyTorch kernel."""
-        return Lengthscales(effective_lengthscales(self))
+        """The effective lengthscales, where Ax looks for them to rank inputs; there is no GPyTorch kernel.
+
+        Inputs in natural units have theirs relative to the range of the data, or they could not be compared.
+        """
+        lengthscales = effective_lengthscales(self)
+        if getattr(self, "units", "scaled") == "natural":
+            span = self._train_inputs.amax(0) - self._train_inputs.amin(0)
+            lengthscales = lengthscales / torch.where(span > 0, span, torch.ones_like(span))
+        return Lengthscales(lengthscales)
 
     def get_extra_state(self) -> Tensor:
         """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state.

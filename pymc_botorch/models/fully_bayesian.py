@@ -2,6 +2,7 @@
 
 __all__ = ["FullyBayesianPyMCGP"]
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -160,7 +161,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         with botorch_errors():
             options = read_options(
                 method,
-                num_draws,
+                num_draws=num_draws,
                 draws=draws,
                 tune=tune,
                 chains=chains,
@@ -190,6 +191,18 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         self._all_parameters, self.fit_result = stacked, result
         self._record, self._idata = SampleRecord(found, stats, data), None
         return self.eval()
+
+    @classmethod
+    def check_fit_options(cls, **options: Any) -> None:
+        """Refuse options of :meth:`fit` that it would refuse, without data.
+
+        Raises:
+            InputDataError: If one can not be used.
+        """
+        defaults = {name: one.default for name, one in inspect.signature(FullyBayesianPyMCGP.fit).parameters.items()}
+        chosen = {"seed": 0, **{name: value for name, value in options.items() if value is not None or name == "num_draws"}}
+        with botorch_errors():
+            read_options(**{name: chosen.get(name, defaults[name]) for name in defaults if name not in ("self", "warm_start")})
 
     @property
     def idata(self) -> "xr.DataTree":

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pymc as pm
 
 
+LEAST = {"num_starts": 1, "maxiter": 1, "seed": 0}
+
+
 class PyMCGP(AbstractBuiltGP):
     """A PyMC gp with a marginal likelihood and one value per hyperparameter, as a BoTorch model.
 
@@ -100,8 +103,7 @@ class PyMCGP(AbstractBuiltGP):
         Warns:
             FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
         """
-        with botorch_errors():
-            check_counts(num_starts=(num_starts, 1), maxiter=(maxiter, 1), seed=(seed, 0))
+        self.check_fit_options(num_starts=num_starts, maxiter=maxiter, seed=seed)
         self._check_can_be_fitted()
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
         with botorch_errors():
@@ -119,6 +121,16 @@ class PyMCGP(AbstractBuiltGP):
             self._condition_at(built, data, point)
         self._all_parameters, self.fit_result = point, result
         return self.eval()
+
+    @classmethod
+    def check_fit_options(cls, **options: Any) -> None:
+        """Refuse options of :meth:`fit` that it would refuse, without data.
+
+        Raises:
+            InputDataError: If one is not a whole number of its kind.
+        """
+        with botorch_errors():
+            check_counts(**{name: (options[name], least) for name, least in LEAST.items() if name in options})
 
     @classmethod
     def from_fitted(
