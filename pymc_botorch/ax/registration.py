@@ -49,11 +49,15 @@ def _origin(cls: type) -> tuple[str, str]:
 
 
 def _register_if_free(cls: GPClass) -> None:
-    """Register a class when it is made; if its name is taken, say so: a stored experiment of it would load as the other."""
+    """Register a class when it is made; if its name is taken, say so: a stored experiment of it would load as the other.
+
+    Of a class that is made in a function nothing is said before it is used: another process would not find it anyway.
+    """
     try:
         register(cls)
     except UserInputError as error:
-        warnings.warn(f"{error} Until then, what Ax stores of it is loaded as the other.", UserWarning, stacklevel=4)
+        if "<locals>" not in cls.__qualname__:
+            warnings.warn(f"{error} Until then, what Ax stores of it is loaded as the other.", UserWarning, stacklevel=4)
 
 
 def _register_all(cls: type) -> None:

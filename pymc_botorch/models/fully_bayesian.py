@@ -78,7 +78,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
     Example:
         >>> import pymc as pm, torch
         >>> from pymc_botorch import FullyBayesianPyMCGP
-        >>> class TrialGP(FullyBayesianPyMCGP):
+        >>> class BarleyGP(FullyBayesianPyMCGP):
         ...     def build_gp(self, X, y):
         ...         reach = pm.LogNormal("reach", mu=-1, sigma=0.7)
         ...         noise = pm.LogNormal("noise", mu=-2, sigma=1)
@@ -86,7 +86,7 @@ class FullyBayesianPyMCGP(AbstractBuiltGP):
         ...         gp.marginal_likelihood("observed", X, y, sigma=noise)
         ...         return gp
         >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
-        >>> model = TrialGP(X, (6 * X).sin()).fit(method="laplace", seed=1)
+        >>> model = BarleyGP(X, (6 * X).sin()).fit(method="laplace", seed=1)
         >>> model.posterior(X).mean.shape, model.fit_result.method
         (torch.Size([16, 8, 1]), 'laplace')
     """

@@ -59,7 +59,7 @@ class PyMCGP(AbstractBuiltGP):
     Example:
         >>> import pymc as pm, torch
         >>> from pymc_botorch import PyMCGP
-        >>> class TrialGP(PyMCGP):
+        >>> class WheatGP(PyMCGP):
         ...     def build_gp(self, X, y):
         ...         reach = pm.LogNormal("reach", mu=-1, sigma=0.7, dims="feature")
         ...         noise = pm.LogNormal("noise", mu=-2, sigma=1)
@@ -67,7 +67,7 @@ class PyMCGP(AbstractBuiltGP):
         ...         gp.marginal_likelihood("observed", X, y, sigma=noise)
         ...         return gp
         >>> X = torch.rand(12, 2, dtype=torch.double)
-        >>> model = TrialGP(X, X.sum(-1, keepdim=True).sin()).fit()
+        >>> model = WheatGP(X, X.sum(-1, keepdim=True).sin()).fit()
         >>> sorted(model.point)
         ['noise', 'reach']
     """
