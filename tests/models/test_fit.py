@@ -79,7 +79,7 @@ def with_potential(X: Any, y: Any) -> pm.gp.Marginal:
     return gp
 
 
-class Trial(PyMCGP):
+class PlotGP(PyMCGP):
     """Options of its own, as Ax passes them, and a builder in another method."""
 
     def __init__(self, *args: Any, order: float = 1.5, **options: Any) -> None:
@@ -240,7 +240,7 @@ def test_a_changed_closure_attribute_or_class_is_never_served_stale() -> None:
     for level["mean"] in (0.0, 5.0):
         mean = PyMCGP(X, Y, outcome_transform=Standardize(1), build_gp=build_gp).fit().posterior(far).mean
         torch.testing.assert_close(mean, (Y.mean() + level["mean"] * Y.std()).reshape(1, 1))
-    smooth, rough = Trial(X, Y).fit(), Trial(X, Y, order=0.5).fit()
+    smooth, rough = PlotGP(X, Y).fit(), PlotGP(X, Y, order=0.5).fit()
     assert smooth.fit_result.log_posterior != rough.fit_result.log_posterior
     rough.order = 1.5
     assert rough.fit().fit_result.values == smooth.fit_result.values
