@@ -143,11 +143,7 @@ class ConditionedPosterior:
 
     @property
     def _frozen(self) -> Arrays:
-        frozen = self.frozen
-        if frozen is None:
-            frozen = self.compiled.condition(self.values).frozen
-            assert frozen is not None
-        return frozen
+        return self.compiled.condition(self.values)._frozen if self.frozen is None else self.frozen
 
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, Arrays]:
         """Return mean ``b x q``, covariance ``b x q x q`` and the solves that :meth:`vjp` needs, for ``X`` ``b x q x d``."""

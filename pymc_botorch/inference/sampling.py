@@ -80,6 +80,8 @@ class _Attempt(NamedTuple):
     useless: bool  # so bad that it is no posterior at all
 
 
+# For matrices of some hundred rows more threads take longer, up to fifty times
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def fit_draws(
     built: BuiltGP,
     data: TrainingData,
@@ -103,18 +105,6 @@ def fit_draws(
         DataError: If the warm start does not fit the model.
         FitError: If no start has a finite density, or nothing passes.
     """
-    with threadpool_limits(1, user_api="blas"):  # for matrices of some hundred rows more threads take longer, up to fifty times
-        return _fit_draws(built, data, method, warm_start, options, tier)
-
-
-def _fit_draws(
-    built: BuiltGP,
-    data: TrainingData,
-    method: Method,
-    warm_start: WeightedDraws | Mapping[str, Any] | None,
-    options: SamplingOptions,
-    tier: Tier,
-) -> tuple[WeightedDraws, xr.Dataset | None, Density, SamplingResult]:
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=True)
     old = warm_start if isinstance(warm_start, WeightedDraws) else None
