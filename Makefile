@@ -9,6 +9,9 @@ PYTHON_OF_ENVIRONMENT = $$(tools/python)
 demo:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" examples/clover.py
 
+test: export OMP_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+test: export MKL_NUM_THREADS = 1
 test:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2
 

@@ -10,6 +10,7 @@ import torch
 import pymc_botorch
 
 pymc_botorch.config.linker = "python"  # also for fixtures that live longer than a test
+pytensor.config.traceback__limit = 0  # where each variable was made: a sixth of the time that graphs take, and nobody reads it
 
 
 @pytest.fixture(autouse=True)

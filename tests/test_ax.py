@@ -524,6 +524,32 @@ def test_a_name_that_another_class_bears_is_refused() -> None:
             use(made)
 
 
+def test_a_class_of_a_function_cedes_its_name_until_it_is_used() -> None:
+    class PassingGP(TrialGP):
+        pass
+
+    assert REVERSE_MODEL_REGISTRY["PassingGP"] is PassingGP
+    other = type("PassingGP", (TrialGP,), {"__module__": __name__})
+    assert REVERSE_MODEL_REGISTRY["PassingGP"] is other
+    assert PassingGP not in MODEL_REGISTRY
+    with pytest.raises(UserInputError, match=r"already that of test_ax\.PassingGP"):
+        model_config(PassingGP)
+
+
+def test_a_class_of_a_function_keeps_its_name_once_it_is_used() -> None:
+    def make() -> type[pymc_botorch.PyMCGP]:
+        class KeptGP(TrialGP):
+            pass
+
+        return KeptGP
+
+    register(make())
+    again = make()
+    with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
+        type("KeptGP", (TrialGP,), {})
+    assert REVERSE_MODEL_REGISTRY["KeptGP"] is again
+
+
 def test_a_class_of_main_warns() -> None:
     made = type("MainGP", (TrialGP,), {"__module__": "__main__"})
     with pytest.warns(UserWarning, match="MainGP is defined in __main__"):

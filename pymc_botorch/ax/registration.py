@@ -5,12 +5,14 @@ __all__ = ["GPClass", "register"]
 import warnings
 
 from ax.exceptions.core import UserInputError
-from ax.storage.botorch_modular_registry import CLASS_TO_REVERSE_REGISTRY, register_model
+from ax.storage.botorch_modular_registry import CLASS_TO_REGISTRY, CLASS_TO_REVERSE_REGISTRY, register_model
 from botorch.models.model import Model
 
 from pymc_botorch.models.built_gp import AbstractBuiltGP, on_new_class
 
 type GPClass = type[AbstractBuiltGP]
+
+_unused: set[type] = set()  # classes made in functions, registered when they were made: another may take their names
 
 
 def register(cls: GPClass) -> GPClass:
@@ -36,10 +38,13 @@ def register(cls: GPClass) -> GPClass:
         )
     bearer = CLASS_TO_REVERSE_REGISTRY[Model].get(cls.__name__)
     if bearer is not None and _origin(bearer) != _origin(cls):
-        raise UserInputError(
-            f"Ax stores models by the name of their class, and {cls.__name__} is already that of {'.'.join(_origin(bearer))}. "
-            f"Give {'.'.join(_origin(cls))} another name."
-        )
+        if bearer not in _unused:
+            raise UserInputError(
+                f"Ax stores models by the name of their class, and {cls.__name__} is already that of "
+                f"{'.'.join(_origin(bearer))}. Give {'.'.join(_origin(cls))} another name."
+            )
+        del CLASS_TO_REGISTRY[Model][bearer]
+    _unused.discard(bearer)
     register_model(cls)
     return cls
 
@@ -51,13 +56,19 @@ def _origin(cls: type) -> tuple[str, str]:
 def _register_if_free(cls: GPClass) -> None:
     """Register a class when it is made; if its name is taken, say so: a stored experiment of it would load as the other.
 
-    Of a class that is made in a function nothing is said before it is used: another process would not find it anyway.
+    A class that is made in a function keeps its name only until another wants it, unless it has been used: no other process
+    could find it.
     """
+    in_function = "<locals>" in cls.__qualname__
+    unused = CLASS_TO_REVERSE_REGISTRY[Model].get(cls.__name__) in {None, *_unused}
     try:
         register(cls)
     except UserInputError as error:
-        if "<locals>" not in cls.__qualname__:
+        if not in_function:
             warnings.warn(f"{error} Until then, what Ax stores of it is loaded as the other.", UserWarning, stacklevel=4)
+    else:
+        if in_function and unused:
+            _unused.add(cls)
 
 
 def _register_all(cls: type) -> None:

@@ -27,6 +27,7 @@ from threading import Lock
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+import pytensor
 from pytensor.graph.basic import Constant, Variable
 from pytensor.tensor.variable import TensorConstant
 
@@ -102,7 +103,8 @@ def compiled[G: Graph, C: Compiled](graph: G, compile_graph: Callable[[G, Linker
     with background.compile_lock:  # one thread compiles, others wait for it
         if (found := _find(key)) is not None:
             return found
-        result = compile_graph(graph, "python" if tier == "auto" else tier)
+        with pytensor.config.change_flags(traceback__limit=0):  # else each new variable keeps the stack that made it
+            result = compile_graph(graph, "python" if tier == "auto" else tier)
         result.tier = tier
         if tier == "auto":
             result.answered = _Upgrade(graph, compile_graph, key)
