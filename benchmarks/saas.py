@@ -1,30 +1,15 @@
 """BoTorch's sparse-axis model as a PyMC model, and as BoTorch has it with the same draws."""
 
-from typing import Any
-
 import botorch.models.fully_bayesian
 import numpy as np
-import pymc as pm
-import pytensor.tensor as pt
 import torch
 from botorch.models.fully_bayesian import SaasFullyBayesianSingleTaskGP
+from gp_zoo import saas
 from torch import Tensor
 
 from pymc_botorch import FullyBayesianPyMCGP
 
 PARAMETERS = ("lengthscale", "outputscale", "mean", "noise")
-
-
-def saas(X: Any, y: Any) -> pm.gp.Marginal:
-    """Eriksson & Jankowiak (2021), https://arxiv.org/abs/2103.00349, with the priors of BoTorch 0.18."""
-    shrinkage = pm.HalfCauchy("shrinkage", 0.1)
-    relevance = pm.HalfCauchy("relevance", 1.0, dims="feature")
-    lengthscale = pm.Deterministic("lengthscale", 1 / pt.sqrt(shrinkage * relevance), dims="feature")
-    outputscale, noise = pm.Gamma("outputscale", 2.0, 0.15), pm.Gamma("noise", 0.9, 10.0)
-    kernel = outputscale * pm.gp.cov.Matern52(X.type.shape[1], ls=lengthscale)
-    gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(pm.Normal("mean", 0, 1)), cov_func=kernel)
-    gp.marginal_likelihood("observed", X, y, sigma=pt.sqrt(noise), jitter=0.0)
-    return gp
 
 
 def data(n: int, d: int = 6) -> tuple[Tensor, Tensor]:

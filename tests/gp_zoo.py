@@ -93,25 +93,28 @@ def with_priors() -> Specimen:
     )
 
 
-def saas(X: Any, y: Any) -> pm.gp.Marginal:
+def sparse_axes(X: Any, y: Any, jitter: float) -> pm.gp.Marginal:
     """The model and priors of BoTorch's ``SaasFullyBayesianSingleTaskGP`` (Eriksson & Jankowiak 2021, arXiv:2103.00349)."""
-    d = X.type.shape[1]
-    tau, inverse_square = pm.HalfCauchy("tau", 0.1), pm.HalfCauchy("inverse_square", 1, shape=d)
-    lengthscale = pm.Deterministic("lengthscale", 1 / pt.sqrt(tau * inverse_square))
-    outputscale, noise_variance = pm.Gamma("outputscale", 2, 0.15), pm.Gamma("noise_variance", 0.9, 10)
-    mean = pm.gp.mean.Constant(pm.Normal("mean", 0, 1))
-    gp = pm.gp.Marginal(mean_func=mean, cov_func=outputscale * cov.Matern52(d, ls=lengthscale))
-    gp.marginal_likelihood("y", X, y, sigma=pt.sqrt(noise_variance))
+    shrinkage, relevance = pm.HalfCauchy("shrinkage", 0.1), pm.HalfCauchy("relevance", 1.0, dims="feature")
+    lengthscale = pm.Deterministic("lengthscale", 1 / pt.sqrt(shrinkage * relevance), dims="feature")
+    outputscale, noise = pm.Gamma("outputscale", 2.0, 0.15), pm.Gamma("noise", 0.9, 10.0)
+    kernel = outputscale * cov.Matern52(X.type.shape[1], ls=lengthscale)
+    gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(pm.Normal("mean", 0, 1)), cov_func=kernel)
+    gp.marginal_likelihood("y", X, y, sigma=pt.sqrt(noise), jitter=jitter)
     return gp
+
+
+def saas(X: Any, y: Any) -> pm.gp.Marginal:
+    return sparse_axes(X, y, jitter=0.0)
 
 
 def sparse_in_twenty_inputs() -> Specimen:
     X = inputs(d=20)
-    inverse_square = np.where(np.arange(20) < 2, 20.0, 0.05)  # two inputs matter
-    point = {"tau": 0.1, "inverse_square": inverse_square, "outputscale": 1.5, "noise_variance": 0.02, "mean": 0.3}
-    point["lengthscale"] = 1 / np.sqrt(0.1 * inverse_square)  # PyMC asks for it, too
-    with pm.Model() as pm_model:
-        gp = saas(pm.Data("X", X, shape=(None, 20)), pm.Data("y_data", outcomes(X)))
+    relevance = np.where(np.arange(20) < 2, 20.0, 0.05)  # two inputs matter
+    point = {"shrinkage": 0.1, "relevance": relevance, "outputscale": 1.5, "noise": 0.02, "mean": 0.3}
+    point["lengthscale"] = 1 / np.sqrt(0.1 * relevance)  # PyMC asks for it, too
+    with pm.Model(coords={"feature": range(20)}) as pm_model:
+        gp = sparse_axes(pm.Data("X", X, shape=(None, 20)), pm.Data("y_data", outcomes(X)), jitter=1e-6)  # as gp.predict has it
     return Specimen(gp, pm_model, point, d=20)
 
 

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Condition, RLock, Thread
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import cloudpickle
 import numpy as np
@@ -95,10 +95,9 @@ class _Worker:
     def _fill_disk_cache(self, job: Job) -> None:
         if self.child is None:
             self.child = _start_child()
-        assert self.child.stdin is not None
-        assert self.child.stdout is not None
-        _send(self.child.stdin, cloudpickle.dumps((job.compile_graph, job.graph, list(job.values))))
-        message = _receive(self.child.stdout)
+        to_child, from_child = cast("tuple[BinaryIO, BinaryIO]", (self.child.stdin, self.child.stdout))  # pipes, both
+        _send(to_child, cloudpickle.dumps((job.compile_graph, job.graph, list(job.values))))
+        message = _receive(from_child)
         if message is None:
             raise RuntimeError(f"the compiling process ended by itself (exit code {self.child.wait()})")
         if error := message.decode():

@@ -15,10 +15,9 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.latent import is_latent, read_latent, read_latent_posterior
 from pymc_botorch.graph.training import check_inputs
+from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.fitted import FittedGP, model_in_context, read_fitted_graphs
 from pymc_botorch.inference.points import read_point
-
-SAMPLE_DIMS = ("chain", "draw", "sample")  # the last is ArviZ's extract
 
 
 def split_draws(point: Any) -> list[Any]:
@@ -27,20 +26,12 @@ def split_draws(point: Any) -> list[Any]:
     Raises:
         DataError: If there are no draws.
     """
-    draws = point["posterior"].dataset if hasattr(point, "children") and "posterior" in point.children else point
-    if not hasattr(draws, "data_vars"):
+    stacked = stack_draws(point)
+    if stacked is None:
         return [point]
-    dims = [dim for dim in SAMPLE_DIMS if dim in draws.dims]
-    size = int(np.prod([draws.sizes[dim] for dim in dims]))
-    if size == 0:
+    if stacked.count == 0:
         raise DataError("The posterior has no draws. Pass ArviZ data with at least one.")
-    arrays: dict[str, np.ndarray] = {}
-    for name, variable in draws.data_vars.items():
-        own = [dim for dim in dims if dim in variable.dims]
-        if own == dims:
-            values = variable.transpose(*dims, ...).to_numpy()
-            arrays[str(name)] = values.reshape(size, *values.shape[len(dims) :])
-    return [{name: values[s] for name, values in arrays.items()} for s in range(size)]
+    return [{name: values[s] for name, values in stacked.arrays.items()} for s in range(stacked.count)]
 
 
 def check_draws(draws: Sequence[Mapping[str, np.ndarray]], names: Iterable[str]) -> list[dict[str, np.ndarray]]:
@@ -204,27 +195,19 @@ def _others(pm_model: pm.Model, fitted: FittedGP, draw: Mapping[str, np.ndarray]
 
 def _select_draws(idata: Any, num_draws: Any) -> tuple[list[dict[str, np.ndarray]], list[str]]:
     """Return evenly spaced draws of all chains, and where each is."""
-    posterior = (
-        idata if hasattr(idata, "data_vars") and not getattr(idata, "children", None) else getattr(idata, "posterior", idata)
-    )
-    dims = [dim for dim in SAMPLE_DIMS if dim in getattr(posterior, "dims", ())]
-    if not hasattr(posterior, "data_vars") or not dims:
+    stacked = stack_draws(idata)
+    if stacked is None or not stacked.sizes:
         raise DataError(
             f"idata is a {type(idata).__name__} without a posterior of draws. Pass what pm.sample() returns, or its "
             "posterior as a dataset with the dimensions chain and draw; for a single point there is PyMCGP."
         )
     if num_draws is not None and (isinstance(num_draws, bool) or not isinstance(num_draws, Integral) or int(num_draws) < 1):
         raise DataError(f"num_draws is {num_draws!r}. Pass a whole number from 1 up, or None for all draws.")
-    sizes = tuple(posterior.sizes[dim] for dim in dims)
-    total = int(np.prod(sizes))
+    total = stacked.count
     count = total if num_draws is None else int(num_draws)
     if total < max(count, 1):
         raise DataError(f"The posterior has {total} draws, but num_draws is {num_draws}. Sample more, or ask for fewer.")
     chosen = ((np.arange(count) + 0.5) * total / count).astype(int)
-    places = np.unravel_index(chosen, sizes)
-    labels = [", ".join(f"{dim} {place[s]}" for dim, place in zip(dims, places, strict=True)) for s in range(count)]
-    arrays = {}
-    for name, variable in posterior.data_vars.items():
-        if set(dims) <= set(variable.dims):
-            arrays[str(name)] = variable.transpose(*dims, ...).to_numpy()[places]
-    return [{name: values[s, ...] for name, values in arrays.items()} for s in range(count)], labels
+    places = np.transpose(np.unravel_index(chosen, tuple(stacked.sizes.values())))
+    labels = [", ".join(f"{dim} {index}" for dim, index in zip(stacked.sizes, place, strict=True)) for place in places]
+    return [{name: values[s, ...] for name, values in stacked.arrays.items()} for s in chosen], labels

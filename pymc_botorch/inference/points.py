@@ -15,6 +15,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.likelihoods import QUICK
+from pymc_botorch.inference.arviz_data import stack_draws
 
 AGREEMENT = 1e-5  # relative, of a value and its transformed copy, which find_MAP returns side by side
 
@@ -53,13 +54,10 @@ def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str
 
 def _by_name(point: Any) -> dict[str, np.ndarray]:
     """Return the point as arrays by name."""
-    draws = point["posterior"].dataset if hasattr(point, "children") and "posterior" in point.children else point
-    if hasattr(draws, "data_vars"):  # ArviZ data, or their posterior as a dataset
-        size = draws.sizes.get("chain", 1) * draws.sizes.get("draw", 1)
-        if size != 1:
-            raise DataError(f"The posterior has {size} draws. Pass one, for example idata.isel(chain=[0], draw=[0]).")
-        one = draws.isel({dim: 0 for dim in ("chain", "draw") if dim in draws.dims})
-        point = {name: one[name].to_numpy() for name in one.data_vars}
+    if (stacked := stack_draws(point)) is not None:
+        if stacked.count != 1:
+            raise DataError(f"The posterior has {stacked.count} draws. Pass one, for example idata.isel(chain=[0], draw=[0]).")
+        point = {name: values[0] for name, values in stacked.arrays.items()}
     if not isinstance(point, Mapping):
         raise DataError(f"point is a {type(point).__name__}. Pass a dict of values by name, as pm.find_MAP() returns it.")
     return {str(name): np.asarray(value) for name, value in point.items()}

@@ -5,7 +5,7 @@ __all__ = ["AbstractBuiltGP", "on_new_class"]
 import inspect
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,8 +19,10 @@ from torch import Tensor
 
 from pymc_botorch.inference.build import BuiltGP, TrainingData, build, build_default_gp
 from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.weights import WeightedDraws
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
-from pymc_botorch.models.fitted_gp import FOLLOWING, AbstractFittedGP
+from pymc_botorch.models.fitted_gp import FOLLOWING
+from pymc_botorch.models.stateful_gp import AbstractStatefulGP
 from pymc_botorch.models.training_data import UnitsOfPriors, prepare
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(AbstractFittedGP):
+class AbstractBuiltGP(AbstractStatefulGP):
     """A gp made from data by a builder, and conditioned at its initial point until it is fitted."""
 
     units: UnitsOfPriors = "scaled"
@@ -107,6 +109,10 @@ class AbstractBuiltGP(AbstractFittedGP):
     @abstractmethod
     def fit(self) -> Self:
         """Set the hyperparameters."""
+
+    @abstractmethod
+    def _as_warm_start(self, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any]:
+        """Return what a later fit of the hyperparameters ``names`` can begin with."""
 
     @classmethod
     @abstractmethod

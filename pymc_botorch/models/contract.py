@@ -15,19 +15,13 @@ from botorch.models.utils import fantasize
 from botorch.posteriors import GPyTorchPosterior, Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.models import GP
-from linear_operator import to_linear_operator
-from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
-from pymc_botorch.models.covariance import PosteriorCovariance
 from pymc_botorch.models.errors import UnsupportedModelError
 from pymc_botorch.models.gradients import GradientsMixin
-from pymc_botorch.models.normal import PosteriorNormal
+from pymc_botorch.models.normal import add_noise, normal_at
 from pymc_botorch.models.process import AbstractProcess
 from pymc_botorch.models.units import Units
-
-JOINT_UP_TO = 32
-"""Points for which mean and covariance come from one call; for more, the covariance waits until it is asked for."""
 
 
 class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
@@ -123,9 +117,9 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
         if "input_transform" in self._modules:
             inputs = self.transform_inputs(inputs)
         correlated = self.observation_process if observation_noise is True else None
-        mvn = _normal_at(inputs, correlated or self.process, like)
+        mvn = normal_at(inputs, correlated or self.process, like)
         if correlated is None and observation_noise is not False:
-            mvn = _add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
+            mvn = add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
         posterior = self._posterior_class(mvn)
         if self.outcome_units.transform is not None:
             posterior = self.outcome_units.transform.untransform_posterior(posterior, X=inputs)
@@ -135,7 +129,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
         """Return the posterior (in training mode the prior) at inputs as the gp takes them, in the units of the gp."""
         if self.training:
             return self.forward(X)
-        mvn = _normal_at(X.to(torch.float64), self.process, like=X)
+        mvn = normal_at(X.to(torch.float64), self.process, like=X)
         offset, scale = self.outcome_units.offset, self.outcome_units.scale
         if (offset, scale) == (0.0, 1.0):
             return mvn
@@ -239,21 +233,3 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
         model behind after the first float32 input.
         """
         return self
-
-
-def _normal_at(X: Tensor, process: AbstractProcess, like: Tensor) -> MultivariateNormal:
-    """Return the multivariate normal at ``X`` in the dtype of ``like``, its covariance lazy for many points."""
-    if X.shape[-2] <= JOINT_UP_TO or X.numel() == 0 or (plain := process.without_batches(X)) is None:
-        mean, cov = process.joint(X)
-        return PosteriorNormal(mean.to(like), to_linear_operator(cov.to(like)))
-    mean = process.mean(X).to(like)
-    return PosteriorNormal(mean, PosteriorCovariance(plain[1], mean, plain[0]))
-
-
-def _add_noise(mvn: MultivariateNormal, noise: Tensor) -> MultivariateNormal:
-    """Return the distribution with independent noise of these variances added, its covariance as lazy as before."""
-    cov = mvn.lazy_covariance_matrix
-    noisy = cov + DiagLinearOperator(noise)
-    if not isinstance(cov, PosteriorCovariance):
-        noisy = to_linear_operator(noisy.to_dense())
-    return MultivariateNormal(mvn.mean, noisy)

@@ -12,36 +12,28 @@ import torch
 from botorch.models.model import Model
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
-from gpytorch.constraints import GreaterThan
 from gpytorch.distributions import MultivariateNormal
-from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
-from gpytorch.settings import min_fixed_noise
+from gpytorch.likelihoods import FixedNoiseGaussianLikelihood
 from linear_operator import to_linear_operator
 from torch import Tensor
-from torch.nn.modules.module import _IncompatibleKeys
 
-from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.map import FitResult
 from pymc_botorch.inference.sampling import SamplingResult
 from pymc_botorch.models.conditioning import append_observations, check_observations, twin_of
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
-from pymc_botorch.models.latent import NOT_GAUSSIAN, LatentLikelihood
 from pymc_botorch.models.lengthscales import Lengthscales, effective_lengthscales
+from pymc_botorch.models.likelihoods import NOT_GAUSSIAN, LatentLikelihood, gaussian_likelihood
 from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
-from pymc_botorch.models.state import pack, unchanged_on_error, unpack
 from pymc_botorch.models.units import fitted_copy, raw_inputs, read_units, undo
 
 FOLLOWING = ("_fitted", "_noise", "_noisy", "_observation_process", "likelihood", "process")
 """What follows from data and hyperparameters."""
 
-INPUTS = "training inputs"
-"""The entry of a latent gp's state for them (a name with a space, to differ from those of variables)."""
-
 
 class AbstractFittedGP(AbstractPyMCGP):
-    """A gp with one value per hyperparameter: data that can be set, a prior, a state, and models given more observations."""
+    """A gp with one value per hyperparameter: data that can be set, a prior, and models given more observations."""
 
     _fitted: FittedGP
     _noisy: FittedGP | None
@@ -109,7 +101,7 @@ class AbstractFittedGP(AbstractPyMCGP):
         self._observation_process = None
         self.process = process
         known = noise.ndim > len(process.batch_shape)
-        self.likelihood = LatentLikelihood() if self._is_latent else _likelihood(noise, known=known)
+        self.likelihood = LatentLikelihood() if self._is_latent else gaussian_likelihood(noise, known=known)
 
     def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
         """Return the posterior in the units of the outcome, and the noise variance of the gp's: ``()`` or ``n``."""
@@ -244,7 +236,7 @@ class AbstractFittedGP(AbstractPyMCGP):
         new._train_targets = append_observations(self._train_targets, targets.detach(), 1, batch)
         if self._noise_is_known:
             new._noise = append_observations(self._noise, variances.detach(), 1, batch)
-            new.likelihood = _likelihood(new._noise, known=True)
+            new.likelihood = gaussian_likelihood(new._noise, known=True)
         return new
 
     def _undo(self, inputs: Tensor) -> Tensor:
@@ -285,81 +277,10 @@ class AbstractFittedGP(AbstractPyMCGP):
             lengthscales = lengthscales / torch.where(span > 0, span, torch.ones_like(span))
         return Lengthscales(lengthscales)
 
-    def get_extra_state(self) -> Tensor:
-        """Return the hyperparameters as one tensor of bytes: training data are no part of a model's state.
-
-        Of a latent gp they include draws of the function; the raw inputs where these are go with them, to be compared.
-        """
-        places = {INPUTS: self._train_X.numpy()} if self._is_latent else {}
-        return pack({**self._hyperparameters, **places})
-
     @property
     def _hyperparameters(self) -> Mapping[str, np.ndarray]:
         """Those of the gp, and what its priors depend on where that is known."""
         return {**(self._all_parameters or {}), **self._fitted.point}
-
-    def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
-        parameters = unpack(state)
-        X, places = self._train_X.numpy(), parameters.pop(INPUTS, np.empty(0))
-        if self._is_latent and not (X.shape == places.shape and np.allclose(X, places, rtol=1e-9, atol=1e-12)):
-            raise DataError(
-                "The state has no draws of the function at the training inputs of this model. Pass the state of a model of the "
-                "same gp, sampled with the same inputs."
-            )
-        others = set(self._hyperparameters) - set(fitted.point)
-        fitted = fitted.with_point({name: value for name, value in parameters.items() if name not in others})
-        self._all_parameters, self.fit_result = parameters, None
-        return fitted
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Condition the model on the hyperparameters in ``state``."""
-        self._check_not_a_fantasy()
-        with botorch_errors():
-            self._condition(self._with_state(self._fitted, state), self._train_X)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
-    ) -> Any:
-        """Load hyperparameters, and the state of the transforms.
-
-        Args:
-            state_dict: As ``state_dict()`` of a model of the same PyMC structure returns it, fitted to any number of data.
-            strict: Whether all keys must match.
-            keep_transforms: Whether the present data are transformed anew by the loaded transforms, as in BoTorch; otherwise
-                they stay as the gp saw them.
-            assign: As in PyTorch.
-        """
-        self._check_not_a_fantasy()
-        expected, given = set(self.state_dict()), set(state_dict)
-        if strict and expected != given:
-            raise RuntimeError(
-                f"The state dict misses {sorted(expected - given)} and has unexpected {sorted(given - expected)}. Pass that of "
-                "a model of the same PyMC structure and transforms, or strict=False."
-            )
-        with unchanged_on_error(self):
-            self._load(state_dict, keep_transforms, assign)
-        return _IncompatibleKeys(sorted(expected - given), sorted(given - expected))
-
-    def _load(self, state_dict: Mapping[str, Any], keep_transforms: bool, assign: bool) -> None:
-        """Load what is in ``state_dict``; training data are taken back to raw units first, by the present transforms."""
-        transform, old_units, fitted = getattr(self, "outcome_transform", None), self.outcome_units, self._fitted
-        targets = self._train_targets.unsqueeze(-1)
-        raw_Y = targets if self._is_latent or transform is None else transform.untransform(targets, X=self._train_inputs)[0]
-        own = {key: value for key, value in state_dict.items() if key.startswith(("input_transform.", "outcome_transform."))}
-        with botorch_errors():
-            if "_extra_state" in state_dict:
-                fitted = self._with_state(fitted, state_dict["_extra_state"])
-            torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)
-            self.outcome_units = read_units(transform)
-            if keep_transforms:
-                self.eval()
-                X = self.transform_inputs(self._train_X)
-                y = raw_Y if self._is_latent or transform is None else transform(raw_Y, X=X)[0]
-                factor = old_units.scale / self.outcome_units.scale
-                fitted = fitted.with_noise_scaled(factor)
-                self._train_sd = None if self._train_sd is None else factor * self._train_sd
-                fitted = fitted.with_data(X.numpy(), fitted.y if self._is_latent else y.squeeze(-1).numpy())
-            self._condition(fitted, self._train_X)
 
     @property
     def _is_latent(self) -> bool:
@@ -379,17 +300,3 @@ class AbstractFittedGP(AbstractPyMCGP):
                 "This model was conditioned on more observations; its data and hyperparameters are fixed. Change the model "
                 "that it came from, and condition that."
             )
-
-
-def _likelihood(noise: Tensor, *, known: bool) -> GaussianLikelihood | FixedNoiseGaussianLikelihood:
-    """Return GPyTorch's likelihood with this noise variance, in the units of the gp, as BoTorch reads it."""
-    if known:
-        with min_fixed_noise(double_value=0.0):  # PyMC takes noise as it is
-            likelihood = FixedNoiseGaussianLikelihood(noise=noise)
-        likelihood.register_parameter(
-            "unused", torch.nn.Parameter(torch.zeros(0, dtype=torch.float64))
-        )  # Ax asks for dtype, device
-    else:
-        likelihood = GaussianLikelihood(noise_constraint=GreaterThan(0.0, transform=None), batch_shape=noise.shape).double()
-        likelihood.noise_covar.raw_noise.data.copy_(noise.unsqueeze(-1))
-    return likelihood.requires_grad_(False)

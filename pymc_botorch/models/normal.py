@@ -1,13 +1,19 @@
-"""A mean and a covariance that are known to fit come in, GPyTorch's multivariate normal goes out, without its detours."""
+"""A process and points come in, GPyTorch's multivariate normal goes out, without its detours."""
 
-__all__ = ["PosteriorNormal"]
+__all__ = ["PosteriorNormal", "add_noise", "normal_at"]
 
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.settings import min_variance
 from linear_operator import to_linear_operator
-from linear_operator.operators import DenseLinearOperator, LinearOperator
+from linear_operator.operators import DenseLinearOperator, DiagLinearOperator, LinearOperator
 from torch import Tensor
 from torch.distributions import Distribution
+
+from pymc_botorch.models.covariance import PosteriorCovariance
+from pymc_botorch.models.process import AbstractProcess
+
+JOINT_UP_TO = 32
+"""Points for which mean and covariance come from one call; for more, the covariance waits until it is asked for."""
 
 
 class PosteriorNormal(MultivariateNormal):
@@ -38,3 +44,21 @@ class PosteriorNormal(MultivariateNormal):
             if fits and diagonal.detach().min() >= min_variance.value(diagonal.dtype):
                 return diagonal
         return super().variance
+
+
+def normal_at(X: Tensor, process: AbstractProcess, like: Tensor) -> MultivariateNormal:
+    """Return the multivariate normal at ``X`` in the dtype of ``like``, its covariance lazy for many points."""
+    if X.shape[-2] <= JOINT_UP_TO or X.numel() == 0 or (plain := process.without_batches(X)) is None:
+        mean, cov = process.joint(X)
+        return PosteriorNormal(mean.to(like), to_linear_operator(cov.to(like)))
+    mean = process.mean(X).to(like)
+    return PosteriorNormal(mean, PosteriorCovariance(plain[1], mean, plain[0]))
+
+
+def add_noise(mvn: MultivariateNormal, noise: Tensor) -> MultivariateNormal:
+    """Return the distribution with independent noise of these variances added, its covariance as lazy as before."""
+    cov = mvn.lazy_covariance_matrix
+    noisy = cov + DiagLinearOperator(noise)
+    if not isinstance(cov, PosteriorCovariance):
+        noisy = to_linear_operator(noisy.to_dense())
+    return MultivariateNormal(mvn.mean, noisy)

@@ -2,7 +2,7 @@
 
 __all__ = ["PyMCGP"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from botorch.models.transforms.input import InputTransform
@@ -197,3 +197,6 @@ class PyMCGP(AbstractBuiltGP):
     def point(self) -> dict[str, Any]:
         """The hyperparameters, by name, on their natural scale (copies)."""
         return {name: value.copy() for name, value in self._hyperparameters.items()}
+
+    def _as_warm_start(self, names: Sequence[str]) -> Mapping[str, Any]:
+        return self.point

@@ -25,7 +25,7 @@ from pymc_botorch.errors import FitError
 from pymc_botorch.inference import nuts, sampling
 from pymc_botorch.inference.build import TrainingData, build
 from pymc_botorch.inference.density import Density
-from pymc_botorch.models import fully_bayesian
+from pymc_botorch.models import ensemble
 
 QUICK = {"draws": 60, "tune": 60, "chains": 2, "progressbar": False}
 UNTRUSTED = pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning")  # few draws are
@@ -267,7 +267,7 @@ def test_factors_beyond_a_limit_are_not_kept(monkeypatch: pytest.MonkeyPatch, sa
     at = torch.rand(3, 2, 1, dtype=torch.double, requires_grad=True)
     expected = sampled.posterior(at)
     (gradient,) = torch.autograd.grad(expected.variance.sum(), at)
-    monkeypatch.setattr(fully_bayesian, "KEPT_BYTES", 5 * 8 * 11 * 10)
+    monkeypatch.setattr(ensemble, "KEPT_BYTES", 5 * 8 * 11 * 10)
     small = copy.deepcopy(sampled)
     small.load_state_dict(sampled.state_dict())
     kept = [process.posterior.nbytes > 0 for process in small.process.processes]

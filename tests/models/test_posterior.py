@@ -51,7 +51,7 @@ def test_gradients_of_mean_variance_and_covariance_are_right(kernel: str) -> Non
 
 
 def test_gradients_through_the_lazy_covariance_are_right(model: PyMCGP, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pymc_botorch.models.contract.JOINT_UP_TO", 2)
+    monkeypatch.setattr("pymc_botorch.models.normal.JOINT_UP_TO", 2)
     X = inputs(2, 3, 2, requires_grad=True)
     assert isinstance(model.posterior(X).distribution.lazy_covariance_matrix, PosteriorCovariance)
     for read in (lambda X: model.posterior(X).variance, lambda X: model.posterior(X).distribution.covariance_matrix):

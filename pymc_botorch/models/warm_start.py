@@ -1,0 +1,30 @@
+"""An earlier fit or a point comes in, draws with what is known of their weights go out, or values by name."""
+
+__all__ = ["check_warm_start", "read_warm_start"]
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pymc_botorch.errors import DataError
+from pymc_botorch.inference.weights import WeightedDraws
+from pymc_botorch.models.built_gp import AbstractBuiltGP
+
+
+def check_warm_start(warm_start: Any) -> None:
+    """Raise a ``DataError`` unless a fit can begin with ``warm_start``, as far as is known without a model."""
+    if not (warm_start is None or isinstance(warm_start, AbstractBuiltGP | Mapping)):
+        raise DataError(
+            f"The warm start is a {type(warm_start).__name__}. Pass an earlier fit of the same model, a fitted PyMCGP, or a dict "
+            "of values by name."
+        )
+
+
+def read_warm_start(
+    warm_start: AbstractBuiltGP | Mapping[str, Any] | None, names: Sequence[str]
+) -> WeightedDraws | Mapping[str, Any] | None:
+    """Return what a fit of the hyperparameters ``names`` can begin with.
+
+    Raises:
+        DataError: If it is an ensemble of another model. (A point is checked where its density is taken.)
+    """
+    return warm_start._as_warm_start(names) if isinstance(warm_start, AbstractBuiltGP) else warm_start
