@@ -194,31 +194,31 @@ def fits() -> Iterator[Row]:
 def first_fits() -> Iterator[Row]:
     """Time the first fit in a fresh process, with an empty compile cache; imports are not counted."""
     for n, floor in RATE.items():
-        found = {side: json.loads(_child(side, n)) for side in ("ours", "theirs")}
-        print(
-            f"  n = {n}: seconds of the first fit, ours {found['ours']['seconds']:.1f}, BoTorch's {found['theirs']['seconds']:.1f}"
-        )
+        pairs = [[json.loads(_child(side, n, seed)) for side in ("ours", "theirs")] for seed in range(1, FITS + 1)]
+        for of_ours, of_theirs in pairs:
+            print(f"  n = {n}: seconds of the first fit, ours {of_ours['seconds']:.1f}, BoTorch's {of_theirs['seconds']:.1f}")
         for name in PARAMETERS:
-            rates = [found[side]["sizes"][name] / found[side]["seconds"] for side in ("ours", "theirs")]
-            yield _ratio(f"NUTS, effective draws of {name} a second, n = {n}, first fit", [rates[0] / rates[1]], floor)
+            rates = [[side["sizes"][name] / side["seconds"] for side in pair] for pair in pairs]
+            ratios = [of_ours / of_theirs for of_ours, of_theirs in rates]
+            yield _ratio(f"NUTS, effective draws of {name} a second, n = {n}, first fit", ratios, floor)
 
 
-def _child(side: str, n: int) -> str:
+def _child(side: str, n: int, seed: int) -> str:
     with tempfile.TemporaryDirectory() as empty:
         environment = {**os.environ, "PYTENSOR_FLAGS": f"base_compiledir={empty}"}
-        command = [sys.executable, __file__, side, str(n)]
+        command = [sys.executable, __file__, side, str(n), str(seed)]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
 
 
-def first_fit(side: str, n: int) -> None:
+def first_fit(side: str, n: int, seed: int) -> None:
     """Fit once and print what it took; the process is fresh."""
     torch.set_num_threads(1)
     with config.change_flags(linker="numba"), threadpool_limits(1):
         if side == "ours":
-            seconds, fitted = _timed_fit(n, "nuts", None, 1)
+            seconds, fitted = _timed_fit(n, "nuts", None, seed)
             sizes = _sizes_of_ours(fitted)
         else:
-            seconds, sizes = _fit_theirs(n, 1, jit=False)
+            seconds, sizes = _fit_theirs(n, seed, jit=False)
     print(json.dumps({"seconds": seconds, "sizes": sizes}))
 
 
@@ -291,6 +291,6 @@ def write(rows: list[Row]) -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # BoTorch's and JAX's; ours are in fit_result
     if len(sys.argv) > 1:
-        first_fit(sys.argv[1], int(sys.argv[2]))
+        first_fit(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     else:
         main()

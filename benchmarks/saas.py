@@ -1,4 +1,4 @@
-"""BoTorch's sparse-axis model as a PyMC model, and as BoTorch has it with the same draws."""
+"""BoTorch's sparse-axis model as a PyMC model (from tests/, which ``make bench`` puts on the path), and as BoTorch has it."""
 
 import botorch.models.fully_bayesian
 import numpy as np

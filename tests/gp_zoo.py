@@ -105,6 +105,7 @@ def sparse_axes(X: Any, y: Any, jitter: float) -> pm.gp.Marginal:
 
 
 def saas(X: Any, y: Any) -> pm.gp.Marginal:
+    """As BoTorch has it: without jitter."""
     return sparse_axes(X, y, jitter=0.0)
 
 

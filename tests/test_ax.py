@@ -34,7 +34,7 @@ from botorch.models.transforms import Normalize
 from botorch.utils.datasets import SupervisedDataset
 
 import pymc_botorch
-from pymc_botorch.ax import WarmStarts, generation_strategy, model_config, register, surrogate_spec
+from pymc_botorch.ax import WarmStarts, fitted_models, generation_strategy, model_config, register, surrogate_spec
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:To copy construct from a tensor:UserWarning"),  # ax/generators/torch/botorch_moo_utils.py
@@ -71,9 +71,7 @@ def adapter_of(client: Client) -> Any:
 
 def models_of(client: Client) -> list[Any]:
     """The models of harvest and cost, in this order, or of the only metric."""
-    surrogate = adapter_of(client).generator.surrogate
-    models = getattr(surrogate.model, "models", [surrogate.model])
-    by_metric = dict(zip(surrogate.outcomes, models, strict=True))
+    by_metric = fitted_models(client)
     return [by_metric[metric] for metric in sorted(by_metric, reverse=True)]
 
 
@@ -193,6 +191,21 @@ def six(parameters: dict[str, Any]) -> dict[str, float]:
 )
 def test_ax_features_run(parameters: list[Any], options: dict[str, Any]) -> None:
     run_with(parameters, distance, **options)
+
+
+def test_a_misspelt_metric_is_noticed() -> None:
+    client = run(client_of("multi", surrogate_spec(TrialGP, by_metric={"harvets": FieldGP})), "multi", 3)
+    with pytest.raises(UserWarning, match=r"by_metric has models of harvets.*there are of cost, harvest"):  # here, an error
+        client.get_next_trials(max_trials=1)
+
+
+def test_a_client_without_models_says_so() -> None:
+    client = client_of("single", TrialGP)
+    with pytest.raises(UserInputError, match="not fitted a surrogate yet"):
+        fitted_models(client)
+    run(client, "single", 2)
+    with pytest.raises(UserInputError, match="not fitted a surrogate yet"):
+        fitted_models(client)
 
 
 def test_six_objectives_run() -> None:
@@ -529,10 +542,14 @@ def test_a_class_of_a_function_cedes_its_name_until_it_is_used() -> None:
         pass
 
     assert REVERSE_MODEL_REGISTRY["PassingGP"] is PassingGP
-    other = type("PassingGP", (TrialGP,), {"__module__": __name__})
+    with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
+        neighbour = type("PassingGP", (TrialGP,), {"__module__": __name__})
+    with pytest.raises(UserInputError, match=r"already that of test_ax\..*<locals>\.PassingGP"):
+        register(neighbour)
+    other = type("PassingGP", (TrialGP,), {"__module__": "elsewhere"})
     assert REVERSE_MODEL_REGISTRY["PassingGP"] is other
     assert PassingGP not in MODEL_REGISTRY
-    with pytest.raises(UserInputError, match=r"already that of test_ax\.PassingGP"):
+    with pytest.raises(UserInputError, match=r"already that of elsewhere\.PassingGP"):
         model_config(PassingGP)
 
 
@@ -546,7 +563,7 @@ def test_a_class_of_a_function_keeps_its_name_once_it_is_used() -> None:
     register(make())
     again = make()
     with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
-        type("KeptGP", (TrialGP,), {})
+        type("KeptGP", (TrialGP,), {"__module__": "elsewhere"})
     assert REVERSE_MODEL_REGISTRY["KeptGP"] is again
 
 
@@ -598,6 +615,13 @@ class NarrowGP(TrialGP):
         pytest.param(
             lambda: generation_strategy(TrialGP, botorch_acqf_class=dict), "The strategy: Ax can't store", id="acquisition"
         ),
+        pytest.param(
+            lambda: generation_strategy(TrialGP, botorch_acqf_class="qEI"), "botorch_acqf_class is 'qEI'", id="acqf name"
+        ),
+        pytest.param(lambda: generation_strategy(TrialGP, seed=1.5), "seed is 1.5", id="seed"),
+        pytest.param(lambda: generation_strategy(TrialGP, optimizer_kwargs="x"), "optimizer_kwargs is 'x'", id="no dict"),
+        pytest.param(lambda: model_config(TrialGP, model_options={"train_Yvar": [1]}), "Ax passes train_Yvar itself", id="Ax's"),
+        pytest.param(lambda: model_config(SampledGP, fit_options={"tune": None}), "tune is None", id="None"),
         pytest.param(lambda: surrogate_spec(TrialGP, TrialGP), "Two configurations are called 'TrialGP'", id="twice"),
         pytest.param(lambda: surrogate_spec(TrialGP, criterion="AIC"), "can't compare these models by 'AIC'", id="criterion"),
     ],

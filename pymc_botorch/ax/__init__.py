@@ -6,9 +6,10 @@ model classes (storage finds them by name); how they are made and fitted, with i
 module that has the class, and this one.
 """
 
-__all__ = ["WarmStarts", "generation_strategy", "model_config", "register", "surrogate_spec"]
+__all__ = ["WarmStarts", "fitted_models", "generation_strategy", "model_config", "register", "surrogate_spec"]
 
 from pymc_botorch.ax.configuration import model_config, surrogate_spec
 from pymc_botorch.ax.fitting import WarmStarts
+from pymc_botorch.ax.reading import fitted_models
 from pymc_botorch.ax.registration import register
 from pymc_botorch.ax.strategy import generation_strategy

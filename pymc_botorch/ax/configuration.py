@@ -26,6 +26,9 @@ from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.training_data import UnitsOfPriors
 
+PASSED_BY_AX = ("train_X", "train_Y", "train_Yvar", "input_transform", "outcome_transform", "categorical_features")
+"""Arguments of a constructor that are made from the experiment."""
+
 
 def model_config(
     cls: GPClass,
@@ -45,7 +48,8 @@ def model_config(
         name: Of the configuration in Ax's reports; None is that of the class.
         model_options: Arguments of the constructor, for classes that have their own.
         fit_options: Arguments of ``fit``, such as ``num_starts``. ``{"warm_start": True}`` starts from the point that the
-            same strategy found for the same metric with fewer observations.
+            same strategy found for the same metric with fewer observations. That is one draw of an ensemble: ``"auto"`` can't
+            weigh earlier draws anew in Ax, and begins with Laplace's method.
 
     Raises:
         UserInputError: If the class or an option can't be used, or an option can't be stored: Ax would notice that when it
@@ -63,6 +67,8 @@ def model_config(
     _check_class(cls)
     if "build_gp" in options:
         raise UserInputError("Ax can't store a build_gp function. Write it as the method build_gp of a subclass of the model.")
+    if taken := sorted({*PASSED_BY_AX} & set(options)):
+        raise UserInputError(f"Ax passes {', '.join(taken)} itself. Leave it out of model_options.")
     _check_arguments(f"model_options of {cls.__name__}", inspect.signature(cls), options, given=("train_X", "train_Y"))
     _check_arguments(f"fit_options of {cls.__name__}", inspect.signature(cls.fit), fitting, given=("self",))
     if "warm_start" in fitting:

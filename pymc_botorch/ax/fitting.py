@@ -87,6 +87,7 @@ def _construct_inputs(
     if search_space_digest.hierarchical_dependencies:
         raise UnsupportedModelError("The search space is hierarchical and not flattened. Leave Ax's transforms as they are.")
     _check_units(cls, dataset)
+    _check_metrics(surrogate)
     if isinstance(model_config.mll_options.get("warm_start"), WarmStarts):
         model_config.mll_options[METRIC] = metric
     if search_space_digest.categorical_features and model_config.input_transform_classes not in (None, []):
@@ -106,6 +107,19 @@ def _check_units(cls: GPClass, dataset: SupervisedDataset) -> None:
                 UserWarning,
                 stacklevel=2,
             )
+
+
+def _check_metrics(surrogate: Surrogate | None) -> None:
+    if surrogate is None or surrogate._training_data is None:  # called by hand
+        return
+    known = {name for dataset in surrogate.training_data for name in dataset.outcome_names}
+    if unknown := sorted(set(surrogate.surrogate_spec.metric_to_model_configs) - known):
+        warnings.warn(
+            f"by_metric has models of {', '.join(unknown)}, of which there are no data (there are of "
+            f"{', '.join(sorted(known))}). Mind the spelling: a metric without a model of its own has that of all others.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> None:

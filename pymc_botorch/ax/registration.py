@@ -12,14 +12,15 @@ from pymc_botorch.models.built_gp import AbstractBuiltGP, on_new_class
 
 type GPClass = type[AbstractBuiltGP]
 
-_unused: set[type] = set()  # classes made in functions, registered when they were made: another may take their names
+_unused: set[type] = set()  # made in functions, and registered then: classes of other modules may take their names
 
 
 def register(cls: GPClass) -> GPClass:
     """Enter a class in Ax's list of models, where its storage finds it by name. It may be used as a decorator.
 
     Importing this module does it for each subclass, and each that is made later. The same class may be made again, as in a
-    notebook: the last one counts.
+    notebook: the last one counts. A class that was made in a function, and not registered by hand or used in a configuration
+    since, leaves its name to a class of another module; it can then be stored no more.
 
     Raises:
         UserInputError: If it is no class of ours, or another class bears this name there: loading an experiment would silently
@@ -38,7 +39,7 @@ def register(cls: GPClass) -> GPClass:
         )
     bearer = CLASS_TO_REVERSE_REGISTRY[Model].get(cls.__name__)
     if bearer is not None and _origin(bearer) != _origin(cls):
-        if bearer not in _unused:
+        if bearer not in _unused or bearer.__module__ == cls.__module__:
             raise UserInputError(
                 f"Ax stores models by the name of their class, and {cls.__name__} is already that of "
                 f"{'.'.join(_origin(bearer))}. Give {'.'.join(_origin(cls))} another name."
@@ -56,8 +57,8 @@ def _origin(cls: type) -> tuple[str, str]:
 def _register_if_free(cls: GPClass) -> None:
     """Register a class when it is made; if its name is taken, say so: a stored experiment of it would load as the other.
 
-    A class that is made in a function keeps its name only until another wants it, unless it has been used: no other process
-    could find it.
+    A class that is made in a function keeps its name only until one of another module wants it, unless it has been used: no
+    other process could find it.
     """
     in_function = "<locals>" in cls.__qualname__
     unused = CLASS_TO_REVERSE_REGISTRY[Model].get(cls.__name__) in {None, *_unused}

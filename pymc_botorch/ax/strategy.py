@@ -82,9 +82,15 @@ def generation_strategy(
     spec = _spec(surrogate, fit_options)
     if isinstance(initialization_budget, bool) or not isinstance(initialization_budget, int) or initialization_budget < 0:
         raise UserInputError(f"initialization_budget is {initialization_budget!r}. Pass a whole number from 0 up.")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise UserInputError(f"seed is {seed!r}. Pass a whole number, or None.")
+    if botorch_acqf_class is not None and not isinstance(botorch_acqf_class, type):
+        raise UserInputError(f"botorch_acqf_class is {botorch_acqf_class!r}. Pass a class of BoTorch, or None.")
     if categories not in ("one-hot", "index"):
         raise UserInputError(f"categories is {categories!r}. Pass 'one-hot' or 'index'.")
     for name, options in (("acquisition_options", acquisition_options), ("optimizer_kwargs", optimizer_kwargs)):
+        if not (options is None or isinstance(options, Mapping)):
+            raise UserInputError(f"{name} is {options!r}. Pass a dict.")
         check_storable(name, dict(options or {}))
     generator_kwargs: dict[str, Any] = {
         "surrogate_spec": spec,

@@ -33,18 +33,20 @@ class StackedDraws:
 def stack_draws(data: Any) -> StackedDraws | None:
     """Return the draws in ArviZ data with a posterior, or in a posterior as a dataset; None of anything else.
 
-    A variable that has not all of the dimensions of draws is left out.
+    A variable that has not all of the dimensions of draws is left out, unless there is one draw only.
     """
-    posterior = data
-    if not hasattr(data, "data_vars") or getattr(data, "children", None):
-        posterior = getattr(data, "posterior", None)
-    if not hasattr(posterior, "data_vars"):
+    if not hasattr(data, "data_vars"):
         return None
+    children = getattr(data, "children", {})
+    if children and "posterior" not in children:
+        return None
+    posterior = data["posterior"] if children else data
     dims = [dim for dim in SAMPLE_DIMS if dim in posterior.dims]
     sizes = {dim: posterior.sizes[dim] for dim in dims}
-    arrays = {}
+    count, arrays = math.prod(sizes.values()), {}
     for name, variable in posterior.data_vars.items():
-        if set(dims) <= set(variable.dims):
-            values = variable.transpose(*dims, ...).to_numpy()
-            arrays[str(name)] = values.reshape(math.prod(sizes.values()), *values.shape[len(dims) :])
+        own = [dim for dim in dims if dim in variable.dims]
+        if own == dims or count == 1:
+            values = variable.transpose(*own, ...).to_numpy()
+            arrays[str(name)] = values.reshape(count, *values.shape[len(own) :])
     return StackedDraws(arrays, sizes)

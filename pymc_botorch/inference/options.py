@@ -77,5 +77,7 @@ def read_options(
         raise DataError(f"target_accept is {target_accept!r}. Pass a number between 0 and 1.")
     if num_draws is not None and method != "laplace" and num_draws > draws * chains:
         raise DataError(f"num_draws is {num_draws}, but {chains} chains have {draws} draws each. Ask for fewer.")
+    if num_draws is not None and method == "laplace" and num_draws > num_proposals:
+        raise DataError(f"num_draws is {num_draws}, but there are {num_proposals} proposals. Ask for fewer.")
     nuts = NutsOptions(int(draws), int(tune), int(chains), float(target_accept), bool(progressbar))
     return SamplingOptions(nuts, int(num_proposals), int(num_starts), int(maxiter), int(seed))

@@ -62,7 +62,9 @@ def to_datatree(built: BuiltGP, record: SampleRecord) -> xr.DataTree:
 
 def as_datatree(idata: Any) -> xr.DataTree:
     """Return ArviZ data as they are, and a posterior as the group of this name."""
-    return idata if hasattr(idata, "children") else xr.DataTree.from_dict({"posterior": idata})
+    if getattr(idata, "children", None):
+        return idata
+    return xr.DataTree.from_dict({"posterior": getattr(idata, "dataset", idata)})
 
 
 def draws_to_datatree(draws: Mapping[str, np.ndarray]) -> xr.DataTree:

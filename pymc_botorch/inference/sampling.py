@@ -49,7 +49,7 @@ class SamplingResult:
         r_hat: The largest over hyperparameters (None without several chains).
         divergences: Of NUTS after tuning (else None).
         num_draws: How many draws ``ess`` is of.
-        evaluations: Evaluations of density and gradient.
+        evaluations: Evaluations of density and gradient, but for those of PyMC's own sampler, which has functions of its own.
         seconds: Wall time, compilation included.
         linker: ``"numba"`` or ``"python"``: what evaluated.
         warning: What was warned of, or None.
@@ -119,6 +119,8 @@ def fit_draws(
         try:
             if name == "reweighted":
                 if old is None:
+                    if warm_start is not None:
+                        refused.append("reweighted: the warm start is a point, or draws whose weights are not known")
                     continue
                 attempt = _reweighted(density, old)
             elif name == "laplace":

@@ -87,6 +87,11 @@ class AbstractEnsemble(AbstractBuiltGP):
             A ``GaussianMixturePosterior`` with mean and variance ``... x S x q x 1`` in the units of the outcome, and
             ``mixture_mean`` and ``mixture_variance`` ``... x q x 1``. With a non-linear outcome transform, BoTorch's
             transformed posterior.
+
+        Raises:
+            BotorchTensorDimensionError: If ``X`` or a tensor of noise variances has a shape that does not fit.
+            UnsupportedError: If another outcome is asked for, or noise of a latent gp; if the batches of ``X`` do not fit those
+                of a fantasy model.
         """
         self._check_inputs(X)
         self._check_batches(X)
@@ -117,6 +122,9 @@ class AbstractEnsemble(AbstractBuiltGP):
             sampler: Of the outcomes at ``X``, ``num_fantasies x ... x S x q x 1``.
             observation_noise: Variances; None takes each draw's own.
             **kwargs: As in ``condition_on_observations``.
+
+        Raises:
+            UnsupportedError: For a latent gp, and as ``condition_on_observations``.
         """
         self._check_not_latent()
         fantasy = super().fantasize(X, sampler, observation_noise, **kwargs)

@@ -33,7 +33,7 @@ FOLLOWING = ("_fitted", "_noise", "_noisy", "_observation_process", "likelihood"
 
 
 class AbstractFittedGP(AbstractPyMCGP):
-    """A gp with one value per hyperparameter: data that can be set, a prior, and models given more observations."""
+    """A fitted gp: data that can be set, a prior, and models given more observations."""
 
     _fitted: FittedGP
     _noisy: FittedGP | None

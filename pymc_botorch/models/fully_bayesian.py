@@ -118,7 +118,8 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             method: ``"nuts"``, ``"laplace"`` or ``"auto"``.
             warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
                 round; else chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin at.
-            num_draws: How many draws the model keeps, evenly along their weights; None keeps all. 16 is BoTorch's number; they
+            num_draws: How many draws the model keeps, evenly along their weights; None keeps as many as there are, those of large
+                weight more than once. 16 is BoTorch's number; they
                 carry about 25 % Monte Carlo error in the sd between draws. The factors of the first GB of them are kept.
             draws: Of NUTS, for each chain.
             tune: Steps of NUTS before, for each chain.
@@ -185,10 +186,11 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
         Raises:
             InputDataError: If one can not be used.
         """
-        defaults = {name: one.default for name, one in inspect.signature(FullyBayesianPyMCGP.fit).parameters.items()}
-        chosen = {"seed": 0, **{name: value for name, value in options.items() if value is not None or name == "num_draws"}}
+        given, own = inspect.signature(FullyBayesianPyMCGP.fit).parameters, inspect.signature(cls.fit).parameters
+        defaults = {name: own.get(name, given[name]).default for name in given if name not in ("self", "warm_start")}
+        chosen = {name: options.get(name, default) for name, default in defaults.items()}
         with botorch_errors():
-            read_options(**{name: chosen.get(name, defaults[name]) for name in defaults if name not in ("self", "warm_start")})
+            read_options(**{**chosen, "seed": 0 if chosen["seed"] is None else chosen["seed"]})
 
     @property
     def idata(self) -> "xr.DataTree":
@@ -272,14 +274,15 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
         return self
 
     def _as_warm_start(self, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any]:
-        if missing := set(names) - set(self.draws):
+        draws = self._hyperparameters
+        if missing := set(names) - set(draws):
             raise DataError(
-                f"The warm start has draws of {', '.join(sorted(self.draws))}, but not of {', '.join(sorted(missing))}. Pass a "
+                f"The warm start has draws of {', '.join(sorted(draws))}, but not of {', '.join(sorted(missing))}. Pass a "
                 "fit of the same model."
             )
         if self._record is not None:
             return self._record.draws
-        return {name: self.draws[name][self.num_mcmc_samples // 2] for name in names}
+        return {name: draws[name][self.num_mcmc_samples // 2] for name in names}
 
     def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
         fitted = super()._with_state(fitted, state)

@@ -13,7 +13,7 @@ from pymc_botorch.inference.fitted import read_fitted
 from pymc_botorch.inference.map import fit_map
 from pymc_botorch.inference.options import check_counts
 from pymc_botorch.models.built_gp import AbstractBuiltGP
-from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.errors import InvalidDataError, botorch_errors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -106,6 +106,10 @@ class PyMCGP(AbstractBuiltGP):
         self.check_fit_options(num_starts=num_starts, maxiter=maxiter, seed=seed)
         self._check_can_be_fitted()
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
+        if not (start is None or isinstance(start, Mapping)) or hasattr(start, "data_vars"):  # ArviZ data are mappings, too
+            raise InvalidDataError(
+                f"The warm start is a {type(start).__name__}. Pass a fitted PyMCGP, or a dict of values by name."
+            )
         with botorch_errors():
             built, data = self._build()
             point, result = fit_map(
@@ -195,7 +199,7 @@ class PyMCGP(AbstractBuiltGP):
 
     @property
     def point(self) -> dict[str, Any]:
-        """The hyperparameters, by name, on their natural scale (copies)."""
+        """The hyperparameters, by name, on their natural scale, in the units of the outcome as the gp sees it (copies)."""
         return {name: value.copy() for name, value in self._hyperparameters.items()}
 
     def _as_warm_start(self, names: Sequence[str]) -> Mapping[str, Any]:

@@ -62,6 +62,11 @@ class AbstractStatefulGP(AbstractFittedGP):
             keep_transforms: Whether the present data are transformed anew by the loaded transforms, as in BoTorch; otherwise
                 they stay as the gp saw them.
             assign: As in PyTorch.
+
+        Raises:
+            RuntimeError: If keys are missing or unexpected, and ``strict`` (as PyTorch's).
+            InputDataError: If the hyperparameters have other names or shapes than this model's. Nothing is changed then.
+            UnsupportedError: If this is a fantasy model.
         """
         self._check_not_a_fantasy()
         expected, given = set(self.state_dict()), set(state_dict)

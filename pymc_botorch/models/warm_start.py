@@ -12,7 +12,8 @@ from pymc_botorch.models.built_gp import AbstractBuiltGP
 
 def check_warm_start(warm_start: Any) -> None:
     """Raise a ``DataError`` unless a fit can begin with ``warm_start``, as far as is known without a model."""
-    if not (warm_start is None or isinstance(warm_start, AbstractBuiltGP | Mapping)):
+    of_a_kind = warm_start is None or isinstance(warm_start, AbstractBuiltGP | Mapping)
+    if not of_a_kind or hasattr(warm_start, "data_vars"):  # ArviZ data are mappings, too
         raise DataError(
             f"The warm start is a {type(warm_start).__name__}. Pass an earlier fit of the same model, a fitted PyMCGP, or a dict "
             "of values by name."

@@ -13,6 +13,7 @@ import numpy as np
 import pymc as pm
 import pytest
 import torch
+import xarray as xr
 from botorch.acquisition import qLogExpectedImprovement
 from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
 from botorch.models.transforms import Normalize
@@ -393,6 +394,8 @@ def test_saas_finds_the_input_that_matters() -> None:
         ({"target_accept": 1.0}, "target_accept is 1.0"),
         ({"target_accept": "0.8"}, "target_accept is '0.8'"),
         ({"warm_start": 3}, "The warm start is a int"),
+        ({"warm_start": xr.DataTree()}, "The warm start is a DataTree"),
+        ({"method": "laplace", "num_draws": 501, "num_proposals": 500}, "num_draws is 501, but there are 500 proposals"),
         ({"warm_start": {"ell": 0.3}}, "no value for sigma"),
     ],
     ids=lambda value: str(value)[:30],

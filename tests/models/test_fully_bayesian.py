@@ -513,6 +513,11 @@ def test_what_pymc_samples_is_read_as_it_is(case: Case) -> None:
         idata = pm.sample(draws=4, tune=4, chains=2, cores=1, progressbar=False, random_seed=1, compute_convergence_checks=False)
     model = of(case, idata, num_draws=8)
     np.testing.assert_array_equal(model.draws["sigma"], idata["posterior"]["sigma"].to_numpy().ravel())
+    assert model.idata is idata
+    for posterior in (idata["posterior"], idata["posterior"].dataset):
+        alone = of(case, posterior, num_draws=8)
+        np.testing.assert_array_equal(alone.draws["sigma"], model.draws["sigma"])
+        assert set(alone.idata["posterior"].data_vars) == set(idata["posterior"].data_vars)
     tree = az.from_dict({"posterior": {name: v.to_numpy() for name, v in posterior_draws().data_vars.items()}})
     np.testing.assert_array_equal(of(case, tree).draws["ell"], of(case).draws["ell"])
 

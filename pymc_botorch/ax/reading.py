@@ -1,0 +1,54 @@
+"""A client comes in, the models that it asks go out: ``fitted_models``."""
+
+__all__ = ["fitted_models"]
+
+from ax.adapter.torch import TorchAdapter
+from ax.api.client import Client
+from ax.exceptions.core import UserInputError
+from ax.generators.torch.botorch_modular.generator import BoTorchGenerator
+from botorch.models.model import Model
+
+
+def fitted_models(client: Client) -> dict[str, Model]:
+    """Return the surrogates that a client fitted last, by metric: to read ``fit_result``, ``idata`` or ``gradient_posterior``.
+
+    They are the models themselves. Their inputs are Ax's columns: in the units of the experiment, but a parameter on a log scale
+    as its ``log10``, and a choice without an order as a column for each value or an index. Their outcomes are as Ax standardised
+    them, unless the class's ``units`` are ``"natural"``. (``client.predict`` takes and returns the experiment's own.)
+
+    Args:
+        client: One whose strategy has come to its surrogate: by a trial of it, a prediction or an analysis. A client that was
+            just loaded has no models.
+
+    Returns:
+        BoTorch models of one outcome each, by the name of the metric.
+
+    Raises:
+        UserInputError: If no surrogate has been fitted yet.
+
+    Example:
+        >>> from ax.api.client import Client
+        >>> from ax.api.configs import RangeParameterConfig
+        >>> from pymc_botorch import PyMCGP, ax
+        >>> client = Client(random_seed=0)
+        >>> client.configure_experiment([RangeParameterConfig("dose", parameter_type="float", bounds=(0, 160))])
+        >>> client.configure_optimization("crop")
+        >>> client.set_generation_strategy(ax.generation_strategy(PyMCGP, initialization_budget=2, seed=1))
+        >>> for crop in (7.9, 8.4, 8.1):
+        ...     ((index, parameters),) = client.get_next_trials(max_trials=1).items()
+        ...     _ = client.complete_trial(index, raw_data={"crop": crop})
+        >>> ax.fitted_models(client)["crop"].fit_result.method
+        'map'
+    """
+    strategy = client._maybe_generation_strategy  # Ax has no public way
+    adapter = None if strategy is None else strategy.adapter
+    if not (isinstance(adapter, TorchAdapter) and isinstance(adapter.generator, BoTorchGenerator)):
+        raise UserInputError(
+            "The client has not fitted a surrogate yet: it is asked after the trials of initialisation, and anew after an "
+            "experiment was loaded. Call get_next_trials, predict or compute_analyses first."
+        )
+    surrogate = adapter.generator.surrogate
+    model, outcomes = surrogate.model, surrogate.outcomes
+    if len(outcomes) == 1:
+        return {outcomes[0]: model}
+    return {metric: model.subset_output([i]) for i, metric in enumerate(outcomes)}
