@@ -20,6 +20,7 @@ from pymc_botorch.inference.options import Method, read_options
 from pymc_botorch.inference.records import SampleRecord, as_datatree, draws_to_datatree, to_datatree
 from pymc_botorch.inference.sampling import SamplingResult, fit_draws
 from pymc_botorch.inference.weights import WeightedDraws, select
+from pymc_botorch.models.built_gp import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
@@ -159,7 +160,7 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
                 maxiter=maxiter,
                 seed=seed,
             )
-            check_warm_start(warm_start)
+            check_warm_start(warm_start, "an earlier fit of the same model, a fitted PyMCGP", AbstractBuiltGP)
         self._check_can_be_fitted()
         with botorch_errors():
             built, data = self._build()

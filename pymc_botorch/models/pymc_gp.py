@@ -13,7 +13,8 @@ from pymc_botorch.inference.fitted import read_fitted
 from pymc_botorch.inference.map import fit_map
 from pymc_botorch.inference.options import check_counts
 from pymc_botorch.models.built_gp import AbstractBuiltGP
-from pymc_botorch.models.errors import InvalidDataError, botorch_errors
+from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.warm_start import check_warm_start
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -106,11 +107,8 @@ class PyMCGP(AbstractBuiltGP):
         self.check_fit_options(num_starts=num_starts, maxiter=maxiter, seed=seed)
         self._check_can_be_fitted()
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
-        if not (start is None or isinstance(start, Mapping)) or hasattr(start, "data_vars"):  # ArviZ data are mappings, too
-            raise InvalidDataError(
-                f"The warm start is a {type(start).__name__}. Pass a fitted PyMCGP, or a dict of values by name."
-            )
         with botorch_errors():
+            check_warm_start(start, "a fitted PyMCGP")
             built, data = self._build()
             point, result = fit_map(
                 built,

@@ -10,14 +10,12 @@ from pymc_botorch.inference.weights import WeightedDraws
 from pymc_botorch.models.built_gp import AbstractBuiltGP
 
 
-def check_warm_start(warm_start: Any) -> None:
-    """Raise a ``DataError`` unless a fit can begin with ``warm_start``, as far as is known without a model."""
-    of_a_kind = warm_start is None or isinstance(warm_start, AbstractBuiltGP | Mapping)
-    if not of_a_kind or hasattr(warm_start, "data_vars"):  # ArviZ data are mappings, too
-        raise DataError(
-            f"The warm start is a {type(warm_start).__name__}. Pass an earlier fit of the same model, a fitted PyMCGP, or a dict "
-            "of values by name."
-        )
+def check_warm_start(warm_start: Any, models: str, kind: type | tuple[type, ...] = ()) -> None:
+    """Raise a ``DataError`` unless it is None, values by name or of a ``kind`` of ``models``, as far as is known without data."""
+    if warm_start is None or isinstance(warm_start, kind):
+        return
+    if not isinstance(warm_start, Mapping) or hasattr(warm_start, "data_vars"):  # ArviZ data are mappings, too
+        raise DataError(f"The warm start is a {type(warm_start).__name__}. Pass {models}, or a dict of values by name.")
 
 
 def read_warm_start(

@@ -10,6 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 import pytest
 import torch
+import xarray as xr
 from botorch.acquisition import LogExpectedImprovement
 from botorch.exceptions.errors import BotorchTensorDimensionError, InputDataError, ModelFittingError, UnsupportedError
 from botorch.exceptions.warnings import InputDataWarning
@@ -22,7 +23,7 @@ from gpytorch.mlls import ExactMarginalLogLikelihood, SumMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
-from pymc_botorch import FitWarning, PyMCGP, cache_clear, cache_info
+from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, cache_info
 from pymc_botorch.graph.structures import compiled
 from pymc_botorch.inference import build as build_module
 from pymc_botorch.inference.build import TrainingData, build, build_default_gp
@@ -624,3 +625,13 @@ def test_fitting_through_botorch_gives_the_likelihood_as_fitted_and_a_loaded_sta
     model.load_state_dict(PyMCGP(X, -Y).fit().state_dict())
     assert model.fit_result is None
     assert model.fit(num_starts=np.int64(1)).fit_result is not None
+
+
+@pytest.mark.parametrize("kind", ["ensemble", "tree", "number"])
+def test_a_warm_start_of_another_kind_is_refused_before_anything_is_compiled(kind: str) -> None:
+    X = torch.linspace(0, 1, 6, dtype=torch.double).unsqueeze(-1)
+    given = {"ensemble": FullyBayesianPyMCGP(X, X.sin()), "tree": xr.DataTree(), "number": 3}[kind]
+    cache_clear()
+    with pytest.raises(InputDataError, match=f"The warm start is a {type(given).__name__}"):
+        PyMCGP(X, X.sin()).fit(given)
+    assert cache_info().compilations == 0
