@@ -35,7 +35,7 @@ from timing import compare
 from torch import Tensor
 
 from pymc_botorch import FullyBayesianPyMCGP, PyMCGP, config
-from pymc_botorch.models.state import pack
+from pymc_botorch.models.state_dict import pack
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 REPEATS = 9

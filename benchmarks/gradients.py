@@ -43,12 +43,14 @@ def loops(gp: pm.gp.Marginal, pm_model: pm.Model) -> dict[str, Callable[[], np.n
     """The loop of single-point calls of a compiled function, for the gradient of the mean and for all."""
     fitted, _ = read_fitted(gp, POINT, model=pm_model, given=None, jitter=None, inputs_transformed=False)
     x = pt.matrix("x", dtype="float64", shape=(None, 1))
-    mean, cov = graph_replace([fitted.graph.mean, fitted.graph.cov], {fitted.graph.X: x}, strict=False)
+    graph = fitted.graph
+    mean, cov = graph_replace([graph.mean, graph.cov], {graph.X: x, graph.given_noise: graph.noise}, strict=False)
     slopes = [pt.grad(out, x) for out in (mean[0], cov[0, 0])]
-    values = [np.asarray(value, dtype=np.float64) for value in (*fitted.data.values(), *fitted.point.values())]
+    point = (draws[0] for draws in fitted.draws.values())
+    values = [np.asarray(value, dtype=np.float64) for value in (*fitted.data.values(), *point)]
 
     def loop(outputs: list) -> Callable[[], np.ndarray]:
-        inputs = [x, *fitted.graph.inputs]
+        inputs = [x, *graph.inputs]
         function = pytensor.function(inputs, outputs, mode="NUMBA", on_unused_input="ignore")
         return lambda: np.array([[out.item() for out in function(place[None], *values)] for place in PLACES])
 

@@ -1,4 +1,4 @@
-"""Settings of the whole package: ``pymc_botorch.config``, in the manner of ``pytensor.config``.
+"""Settings of the package, ``pymc_botorch.config``, in the manner of ``pytensor.config``.
 
 Example:
     >>> import pymc_botorch
@@ -15,23 +15,23 @@ from contextlib import contextmanager
 from typing import Literal, get_args
 
 Linker = Literal["numba", "python"]
-"""How a function was compiled."""
+"""What a function has been compiled with."""
 
 Tier = Literal["auto", "numba", "python"]
-"""How functions are asked for."""
+"""What functions are to be compiled with: ``"auto"`` is Python at first, and Numba once that is ready."""
 
 
 class Config:
     """The package's settings; each is checked when it is set.
 
     Attributes:
-        linker: How functions are compiled. ``"numba"`` is fast to call, and takes PyTensor's Numba one to two minutes to compile
-            the first time on a machine, in as many waits as there are functions (its disk cache serves later processes);
-            ``"python"`` is ready in about a second and 5 to 10 times slower to call. ``"auto"`` (the default) begins with Python;
-            ten seconds after its first answer another process of low priority compiles with Numba, which takes over at the
-            next fit or model, never inside an optimisation (predictions of ``compile_predict`` change at once). It is read when
-            a model is made or fitted: later changes leave existing models as they are. The environment variable
-            ``PYMC_BOTORCH_LINKER`` sets the initial value.
+        linker: What functions are compiled with. ``"numba"`` is fast to call, but takes one to two minutes to compile the first
+            time on a machine, with a wait for each function (its cache on disk serves later processes). ``"python"`` is ready in
+            about a second and 5 to 10 times slower to call. ``"auto"`` (the default) begins with Python; ten seconds after the
+            first answer another process of low priority compiles with Numba, which takes over at the next fit or model, never
+            inside an optimisation (predictions of ``compile_predict`` change at once). The setting is read when a model is made
+            or fitted: later changes leave existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets
+            the initial value.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Config:
         """Change settings inside a ``with`` block.
 
         Args:
-            linker: See the attribute of this name.
+            linker: New value of the attribute ``linker``.
         """
         before = self.linker
         self.linker = linker

@@ -1,6 +1,12 @@
-"""What the lower floors raise when they refuse something, which models/ raises again as BoTorch's own exceptions; a warning."""
+"""Exceptions and warnings of pymc_botorch; models/ raises the exceptions again as BoTorch's own."""
 
-__all__ = ["DataError", "FitError", "FitWarning", "UnsupportedGPError"]
+__all__ = ["PACKAGE_FOLDER", "DataError", "FitError", "FitWarning", "UnsupportedGPError"]
+
+import os
+import pathlib
+
+PACKAGE_FOLDER = f"{pathlib.Path(__file__).parent}{os.sep}"
+"""Prefix of the package's files, for the ``skip_file_prefixes`` of warnings: they point at the user's line."""
 
 
 class DataError(ValueError):
@@ -12,7 +18,7 @@ class FitError(RuntimeError):
 
 
 class UnsupportedGPError(TypeError):
-    """A gp whose conditional is not a Gaussian that this library reads; the message names what to use instead."""
+    """A gp whose conditional is not a Gaussian that pymc_botorch can read; the message names what to use instead."""
 
 
 class FitWarning(UserWarning):

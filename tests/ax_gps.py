@@ -43,7 +43,10 @@ class SampledGP(AbstractTrialGP, pymc_botorch.FullyBayesianPyMCGP):
     """Over draws."""
 
 
-FIT_OPTIONS: dict[type, dict[str, Any]] = {TrialGP: {}, SampledGP: {"num_draws": 3, "draws": 10, "tune": 20, "chains": 1}}
+FIT_OPTIONS: dict[type, dict[str, Any]] = {
+    TrialGP: {},
+    SampledGP: {"num_draws": 3, "draws": 10, "tune": 20, "chains": 1, "target_accept": 0.95},
+}
 
 
 class FieldGP(pymc_botorch.PyMCGP):

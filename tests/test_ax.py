@@ -195,7 +195,7 @@ def test_ax_features_run(parameters: list[Any], options: dict[str, Any]) -> None
 
 def test_a_misspelt_metric_is_noticed() -> None:
     client = run(client_of("multi", surrogate_spec(TrialGP, by_metric={"harvets": FieldGP})), "multi", 3)
-    with pytest.raises(UserWarning, match=r"by_metric has models of harvets.*there are of cost, harvest"):  # here, an error
+    with pytest.raises(UserWarning, match=r"by_metric names harvets.*the data have only cost, harvest"):  # here, an error
         client.get_next_trials(max_trials=1)
 
 
@@ -529,11 +529,12 @@ def test_classes_are_registered_when_they_are_made() -> None:
 
 
 def test_a_name_that_another_class_bears_is_refused() -> None:
-    with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
+    with pytest.warns(UserWarning, match="an experiment that Ax stores with it is loaded with the other class") as caught:
         made = type("SingleTaskGP", (TrialGP,), {})
+    assert caught[0].filename == __file__
     assert REVERSE_MODEL_REGISTRY["SingleTaskGP"] is SingleTaskGP
     for use in (register, model_config, generation_strategy):
-        with pytest.raises(UserInputError, match=r"already that of botorch\.models\.gp_regression\.SingleTaskGP"):
+        with pytest.raises(UserInputError, match=r"already the name of botorch\.models\.gp_regression\.SingleTaskGP"):
             use(made)
 
 
@@ -542,14 +543,14 @@ def test_a_class_of_a_function_cedes_its_name_until_it_is_used() -> None:
         pass
 
     assert REVERSE_MODEL_REGISTRY["PassingGP"] is PassingGP
-    with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
+    with pytest.warns(UserWarning, match="an experiment that Ax stores with it is loaded with the other class"):
         neighbour = type("PassingGP", (TrialGP,), {"__module__": __name__})
-    with pytest.raises(UserInputError, match=r"already that of test_ax\..*<locals>\.PassingGP"):
+    with pytest.raises(UserInputError, match=r"already the name of test_ax\..*<locals>\.PassingGP"):
         register(neighbour)
     other = type("PassingGP", (TrialGP,), {"__module__": "elsewhere"})
     assert REVERSE_MODEL_REGISTRY["PassingGP"] is other
     assert PassingGP not in MODEL_REGISTRY
-    with pytest.raises(UserInputError, match=r"already that of elsewhere\.PassingGP"):
+    with pytest.raises(UserInputError, match=r"already the name of elsewhere\.PassingGP"):
         model_config(PassingGP)
 
 
@@ -562,7 +563,7 @@ def test_a_class_of_a_function_keeps_its_name_once_it_is_used() -> None:
 
     register(make())
     again = make()
-    with pytest.warns(UserWarning, match="what Ax stores of it is loaded as the other"):
+    with pytest.warns(UserWarning, match="an experiment that Ax stores with it is loaded with the other class"):
         type("KeptGP", (TrialGP,), {"__module__": "elsewhere"})
     assert REVERSE_MODEL_REGISTRY["KeptGP"] is again
 
@@ -599,10 +600,10 @@ class NarrowGP(TrialGP):
         pytest.param(
             lambda: model_config(type("Typo", (TrialGP,), {"units": "Natural"})), "units of Typo are 'Natural'", id="units"
         ),
-        pytest.param(lambda: register(dict), "no surrogate of ours", id="dict"),
+        pytest.param(lambda: register(dict), "is not a model class of pymc_botorch", id="dict"),
         pytest.param(lambda: surrogate_spec(by_metric={"cost": []}), "a metric without a surrogate", id="empty"),
         pytest.param(lambda: model_config(NarrowGP), "does not name input_transform and outcome_transform", id="constructor"),
-        pytest.param(lambda: model_config(SingleTaskGP), "no surrogate of ours", id="foreign class"),
+        pytest.param(lambda: model_config(SingleTaskGP), "is not a model class of pymc_botorch", id="foreign class"),
         pytest.param(lambda: generation_strategy("TrialGP"), "The surrogate is a str", id="name"),
         pytest.param(
             lambda: generation_strategy(model_config(TrialGP), fit_options={"seed": 1}), "Pass them to model_config", id="late"

@@ -1,6 +1,7 @@
 """The law of imports: a floor imports only floors below it, and the core needs no extra."""
 
 import ast
+import graphlib
 import pathlib
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 @pytest.mark.parametrize("floor", FORBIDDEN)
 def test_a_floor_imports_no_library_that_it_must_not_know(floor: str) -> None:
-    modules = sorted((PACKAGE / floor).glob("*.py"))
+    modules = sorted((PACKAGE / floor).rglob("*.py"))
     assert modules
     for path in modules:
         names = set(imported(ast.parse(path.read_text())))
@@ -43,13 +44,48 @@ def test_a_floor_imports_no_library_that_it_must_not_know(floor: str) -> None:
 
 @pytest.mark.parametrize("floor", HIGHER_FLOORS)
 def test_a_floor_imports_no_floor_above_it(floor: str) -> None:
-    for path in sorted((PACKAGE / floor).glob("*.py")):
+    for path in sorted((PACKAGE / floor).rglob("*.py")):
         names = set(imported(ast.parse(path.read_text())))
         broken = {n for n in names if any(n.startswith(f"pymc_botorch.{above}") for above in HIGHER_FLOORS[floor])}
         assert not broken, f"{path.name} imports {broken}"
 
 
-@pytest.mark.parametrize("face", ["predict.py"])
+def dependencies(path: pathlib.Path) -> set[str]:
+    """Modules of the package that a module imports, wherever the import stands and whatever it is for."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pymc_botorch"):
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("pymc_botorch")}
+    return names
+
+
+def test_no_imports_go_in_a_circle_those_for_types_included() -> None:
+    paths = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    graph = {name: (dependencies(path) & set(paths)) - {name} for name, path in paths.items() if path.name != "__init__.py"}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(graph)  # raises a CycleError that names the circle
+
+
+def test_modules_are_short() -> None:
+    lengths = sorted(len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+    assert lengths[len(lengths) // 2] <= 120
+    assert lengths[-1] <= 250
+
+
+def test_nobody_reads_the_private_fields_of_a_model() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("model", "fitted"):
+                assert not node.attr.startswith("_") or node.attr == "_is_fully_bayesian" or node.attr.endswith("__"), (
+                    f"{path.name}: {node.attr}"
+                )
+
+
+@pytest.mark.parametrize("face", ["predict.py", "symbolic.py"])
 def test_a_face_for_pymc_users_imports_no_torch_and_no_other_face(face: str) -> None:
     names = set(imported(ast.parse((PACKAGE / face).read_text())))
     own = ("pymc_botorch.errors", "pymc_botorch.graph", "pymc_botorch.inference")

@@ -10,9 +10,9 @@ from gp_zoo import ZOO
 from zoo import marginal
 
 from pymc_botorch import compile_predict, symbolic_gradients, symbolic_posterior
-from pymc_botorch.graph import functions as functions_module
-from pymc_botorch.graph import readings as readings_module
-from pymc_botorch.graph.pointwise import PredictiveGradients, mixture
+from pymc_botorch.graph.compiling import cache as cache_module
+from pymc_botorch.graph.compiling import functions as functions_module
+from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mixture
 
 REFERENCE = 1e-7
 """The reference numbers come from quadrature and closed forms in NumPy and JAX, with ten digits."""
@@ -213,7 +213,7 @@ def test_points_of_any_shape_give_results_of_that_shape() -> None:
 
 
 def test_other_data_points_and_numbers_of_points_compile_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    readings_module._cache.clear()
+    cache_module.cache_clear()
     first = marginal()
     compile_predict(first.gp, first.point, model=first.pm_model).gradients(np.zeros((3, 2)))
 
@@ -229,7 +229,7 @@ def test_other_data_points_and_numbers_of_points_compile_nothing(monkeypatch: py
 def test_bad_input_is_refused_before_anything_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     case = marginal()
     predictor = compile_predict(case.gp, case.point, model=case.pm_model)
-    monkeypatch.setattr(readings_module, "compile_function", None)
+    monkeypatch.setattr(cache_module, "compile_build", None)
     for at, message in (
         (np.zeros((3, 1)), r"shape \(3, 1\). Pass ... x 2 points"),
         (np.float64(3), r"shape \(\). Pass"),

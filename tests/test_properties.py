@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from zoo import POINT, Case, marginal
 
 from pymc_botorch import PyMCGP, config
-from pymc_botorch.graph import structures
+from pymc_botorch.graph.compiling import cache as structures
 
 PROMISED = (InputDataError, UnsupportedError, BotorchTensorDimensionError)
 NAMES = st.sampled_from(list(POINT))

@@ -1,9 +1,9 @@
-"""A class that builds a gp comes in, an Ax surrogate goes out: registration, ``model_config``, ``generation_strategy``.
+"""PyMC models as surrogates of Ax: classes with a ``build_gp`` for Ax's ``Client``, its modular BoTorch generator and storage.
 
-To import this registers with Ax, by the means that Ax offers: each subclass of our models, present or future, in its list of
-model classes (storage finds them by name); how they are made and fitted, with its dispatchers ``submodel_input_constructor`` and
-``fit_botorch_model``; and ``WarmStarts`` in its JSON registry. A new process that loads a stored experiment must import the
-module that has the class, and this one.
+Importing this package registers with Ax, by the means that Ax offers: each subclass of ``PyMCGP`` and ``FullyBayesianPyMCGP``,
+present or future, in its list of model classes (storage finds them by name); their construction and fit, with its dispatchers
+``submodel_input_constructor`` and ``fit_botorch_model``; and ``WarmStarts`` in its JSON registry. A new process that loads a
+stored experiment must import this package and the module that defines the class.
 """
 
 __all__ = ["WarmStarts", "fitted_models", "generation_strategy", "model_config", "register", "surrogate_spec"]

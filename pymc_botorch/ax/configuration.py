@@ -1,10 +1,9 @@
-"""A class and its options come in, Ax's configuration of a surrogate goes out, or a choice between several."""
+"""Ax's configuration of a pymc_botorch class as surrogate, and the choice between several surrogates."""
 
-__all__ = ["as_units_say", "check_storable", "is_natural", "model_config", "surrogate_spec"]
+__all__ = ["apply_units", "check_storable", "has_natural_units", "model_config", "surrogate_spec"]
 
 import inspect
 import json
-import pathlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,12 +21,13 @@ from botorch.utils.types import DEFAULT
 
 from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass, register
-from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.training_data import UnitsOfPriors
 
 PASSED_BY_AX = ("train_X", "train_Y", "train_Yvar", "input_transform", "outcome_transform", "categorical_features")
-"""Arguments of a constructor that are made from the experiment."""
+"""Constructor arguments that Ax makes from the experiment."""
 
 
 def model_config(
@@ -39,20 +39,20 @@ def model_config(
 ) -> ModelConfig:
     """Return Ax's configuration of a class as surrogate.
 
-    Where the class says ``units = "scaled"``, its ``X`` is normalised to the bounds of the search space. Where it says
-    ``"natural"``, ``X`` is as in the experiment, but a parameter on a log scale is its ``log10`` (and Ax must not standardise
-    outcomes: :func:`generation_strategy` sees to it).
+    For a class with ``units = "scaled"``, ``X`` is normalised to the bounds of the search space. For one with ``"natural"``,
+    ``X`` is as in the experiment, with parameters on a log scale as their ``log10`` (and Ax must not standardise outcomes:
+    :func:`generation_strategy` makes sure of that).
 
     Args:
         cls: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP``, or one of these.
-        name: Of the configuration in Ax's reports; None is that of the class.
-        model_options: Arguments of the constructor, for classes that have their own.
+        name: Name of the configuration in Ax's reports; None takes the name of the class.
+        model_options: Further arguments of the constructor, for classes that have such.
         fit_options: Arguments of ``fit``, such as ``num_starts``. ``{"warm_start": True}`` starts from the point that the
-            same strategy found for the same metric with fewer observations. That is one draw of an ensemble: ``"auto"`` can't
-            weigh earlier draws anew in Ax, and begins with Laplace's method.
+            same strategy found for the same metric with fewer observations. Of an ensemble, that is one draw: in Ax, ``"auto"``
+            can't reweight earlier draws, and begins with Laplace's method.
 
     Raises:
-        UserInputError: If the class or an option can't be used, or an option can't be stored: Ax would notice that when it
+        UserInputError: If the class or an option can't be used, or an option can't be stored: Ax would only notice when it
             saves, and leave an empty file.
 
     Warns:
@@ -69,36 +69,36 @@ def model_config(
         raise UserInputError("Ax can't store a build_gp function. Write it as the method build_gp of a subclass of the model.")
     if taken := sorted({*PASSED_BY_AX} & set(options)):
         raise UserInputError(f"Ax passes {', '.join(taken)} itself. Leave it out of model_options.")
-    _check_arguments(f"model_options of {cls.__name__}", inspect.signature(cls), options, given=("train_X", "train_Y"))
-    _check_arguments(f"fit_options of {cls.__name__}", inspect.signature(cls.fit), fitting, given=("self",))
+    _check_arguments(f"model_options of {cls.__name__}", inspect.signature(cls), ("train_X", "train_Y"), options)
+    _check_arguments(f"fit_options of {cls.__name__}", inspect.signature(cls.fit), ("self",), fitting)
     if "warm_start" in fitting:
         if not isinstance(fitting["warm_start"], bool):
             raise UserInputError(f"warm_start is a {type(fitting['warm_start']).__name__}. In Ax, pass True or False.")
         if fitting.pop("warm_start"):
             fitting["warm_start"] = WarmStarts()
     check_storable("model_options", options)
-    own = {key: value for key, value in fitting.items() if key != "warm_start"}
-    check_storable("fit_options", own)
+    without_warm_start = {key: value for key, value in fitting.items() if key != "warm_start"}
+    check_storable("fit_options", without_warm_start)
     try:
-        cls.check_fit_options(**own)
+        cls.check_fit_options(**without_warm_start)
     except InputDataError as error:
         raise UserInputError(f"The fit_options of {cls.__name__} can't be used: {error}") from error
-    return as_units_say(ModelConfig(cls, model_options=options, mll_options=fitting, name=name or cls.__name__))
+    return apply_units(ModelConfig(cls, model_options=options, mll_options=fitting, name=name or cls.__name__))
 
 
-def as_units_say(config: ModelConfig) -> ModelConfig:
-    """Return a configuration whose inputs are scaled only where a class of ours wants it; others are returned as they are."""
+def apply_units(config: ModelConfig) -> ModelConfig:
+    """Return a configuration without Ax's scaling of inputs if its class has natural units; others are returned unchanged."""
     cls = config.botorch_model_class
     if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP)):
         return config
     _check_class(cls)
-    if is_natural(config) and config.input_transform_classes is DEFAULT:
+    if has_natural_units(config) and config.input_transform_classes is DEFAULT:
         return replace(config, input_transform_classes=None)
     return config
 
 
-def is_natural(config: ModelConfig) -> bool:
-    """Say whether the priors of a configuration's class are for the units of the experiment."""
+def has_natural_units(config: ModelConfig) -> bool:
+    """Return whether the priors of a configuration's class are for the units of the experiment."""
     return getattr(config.botorch_model_class, "units", "scaled") == "natural"
 
 
@@ -108,16 +108,16 @@ def surrogate_spec(
     criterion: str = "Rank correlation",
     num_folds: int | None = 10,
 ) -> SurrogateSpec:
-    """Return Ax's choice between surrogates: of several, that which predicts left-out trials best, for each metric.
+    """Return Ax's choice between surrogates: for each metric, the one that predicts left-out trials best.
 
     Args:
-        *surrogates: Classes of ours, or configurations of any models; none is ``PyMCGP``.
-        by_metric: For the metrics of these names, others.
+        *surrogates: Classes of pymc_botorch, or configurations of any models; ``PyMCGP`` if there are none.
+        by_metric: Surrogates for the metrics of these names, in place of ``surrogates``.
         criterion: Ax's name of the measure by which predictions are compared, such as ``"Rank correlation"`` or ``"MSE"``.
-        num_folds: Of the cross-validation; None leaves out one at a time.
+        num_folds: Number of folds of the cross-validation; None leaves out one trial at a time.
 
     Raises:
-        UserInputError: If two configurations have one name, or Ax can't compute the criterion for a model without a GPyTorch
+        UserInputError: If two configurations have the same name, or Ax can't compute the criterion for a model without a GPyTorch
             likelihood.
 
     Example:
@@ -130,8 +130,8 @@ def surrogate_spec(
     if criterion not in DIAGNOSTIC_FNS:
         raise UserInputError(f"Ax can't compare these models by {criterion!r}. Pass one of {', '.join(DIAGNOSTIC_FNS)}.")
     metrics = {
-        metric: _configs([given] if isinstance(given, type | ModelConfig) else given)
-        for metric, given in (by_metric or {}).items()
+        metric: _configs([chosen] if isinstance(chosen, type | ModelConfig) else chosen)
+        for metric, chosen in (by_metric or {}).items()
     }
     return SurrogateSpec(
         model_configs=_configs(surrogates or (PyMCGP,)),
@@ -142,24 +142,24 @@ def surrogate_spec(
 
 
 def _configs(surrogates: Iterable[Any]) -> list[ModelConfig]:
-    configs = [as_units_say(given) if isinstance(given, ModelConfig) else model_config(given) for given in surrogates]
+    configs = [apply_units(one) if isinstance(one, ModelConfig) else model_config(one) for one in surrogates]
     if not configs:
         raise UserInputError("by_metric has a metric without a surrogate. Pass a class or a configuration.")
     names = [config.identifier for config in configs]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserInputError(f"Two configurations are called {twice[0]!r}. Pass model_config(..., name=...) for each.")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UserInputError(f"Two configurations are called {repeated[0]!r}. Pass model_config(..., name=...) for each.")
     return configs
 
 
 def _check_class(cls: Any) -> None:
-    """Refuse what Ax could not make, and register the rest."""
+    """Register a class, and refuse one that Ax could not construct."""
     register(cls)
     if inspect.isabstract(cls):
         raise UserInputError(f"{cls.__name__} is abstract. Pass a subclass of PyMCGP or FullyBayesianPyMCGP.")
     if missing := {"input_transform", "outcome_transform"} - set(inspect.getfullargspec(cls).args):
         raise UserInputError(
-            f"{cls.__name__}.__init__ does not name {' and '.join(sorted(missing))} among its positional arguments, by which Ax "
-            "passes them. Write them out."
+            f"{cls.__name__}.__init__ does not name {' and '.join(sorted(missing))} among its positional arguments, which Ax "
+            "looks for. Write them out."
         )
     if cls.units not in get_args(UnitsOfPriors.__value__):
         raise UserInputError(f"The units of {cls.__name__} are {cls.units!r}. Write 'scaled' or 'natural'.")
@@ -168,20 +168,20 @@ def _check_class(cls: Any) -> None:
             f"{cls.__name__} is defined in __main__, where a new process that loads the experiment can't find it. Move it to a "
             "module that can be imported.",
             UserWarning,
-            skip_file_prefixes=(str(pathlib.Path(__file__).parent),),
+            skip_file_prefixes=(PACKAGE_FOLDER,),
         )
 
 
-def _check_arguments(what: str, signature: inspect.Signature, options: Mapping[str, Any], given: Sequence[str]) -> None:
+def _check_arguments(what: str, signature: inspect.Signature, positional: Sequence[str], options: Mapping[str, Any]) -> None:
     try:
-        signature.bind(*given, **options)
+        signature.bind(*positional, **options)
     except TypeError as error:
-        known = [name for name in signature.parameters if name not in given]
+        known = [name for name in signature.parameters if name not in positional]
         raise UserInputError(f"The {what} can't be used ({error}). Pass some of {', '.join(known)}.") from error
 
 
 def check_storable(what: str, value: Any) -> None:
-    """Refuse what Ax's storage refuses, or gives back as something else: a failing save truncates the file that was there."""
+    """Refuse what Ax's storage cannot save or would load as something else: a failing save truncates the existing file."""
     try:
         stored = object_from_json(json.loads(json.dumps(object_to_json(value))))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Ax's data and options come in, a fitted model goes out, begun where the last fit ended if that is asked for."""
+"""Construction and fit of models for Ax, with warm starts from earlier fits of the same strategy."""
 
 __all__ = ["WarmStarts"]
 
@@ -20,40 +20,41 @@ from botorch.models.transforms.input import Normalize
 from botorch.utils.datasets import SupervisedDataset
 
 from pymc_botorch.ax.registration import GPClass, register
-from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
-METRIC = "pymc_botorch: metric"
-"""The fit option in which the name of a metric goes from the making of its model to its fit."""
+METRIC_OPTION = "pymc_botorch: metric"
+"""Fit option that carries the name of the metric from the construction of a model to its fit."""
 
 
 @dataclass
 class WarmStarts:
-    """What was fitted, by metric: a fit to more observations starts from there.
+    """Memory of the fitted points by metric, from which fits to more observations start.
 
-    It is a part of a strategy and is stored with it. For each metric it has the fits to the largest numbers of observations so
-    far, of each number the first. So predictions, cross-validation and analyses of a running client change nothing, and a
-    strategy that was stored, loaded and continued goes on as if it had not been stopped. (After a reload Ax has no model, so
-    that an analysis between new data and the next trial asks for a fit that would not have been; that is remembered, too.)
+    It is part of a strategy and stored with it. For each metric it keeps the fits to the largest numbers of observations so
+    far, and the first fit to each number. So predictions, cross-validation and analyses of a running client change nothing, and
+    a strategy that was stored, loaded and continued goes on as if it had not been stopped. (After a reload Ax has no model, so
+    an analysis between new data and the next trial causes a fit that would not have happened otherwise; it is kept, too.)
 
     Attributes:
-        fits: For each metric its last two fits: the number of observations, and the point.
+        fits: The last two fits for each metric: the number of observations ``n``, and the point.
     """
 
     fits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __deepcopy__(self, memo: dict) -> Self:
-        """Return itself, as Ax copies options for each model that it makes; in a copy of a strategy or a client, an empty one."""
-        copied = any(isinstance(made, GenerationNode | GeneratorRun) for made in list(memo.values()))
-        return type(self)() if copied else self
+        """Return the memory itself, as Ax copies options for each model; in a copy of a strategy or client, an empty one."""
+        in_strategy = any(isinstance(copied, GenerationNode | GeneratorRun) for copied in list(memo.values()))
+        return type(self)() if in_strategy else self
 
     def before(self, metric: str, n: int) -> dict[str, np.ndarray] | None:
-        """Return the point that was fitted to the largest number of observations below ``n``."""
+        """Return the point fitted to the most observations below ``n``, or None."""
         earlier = [fit["point"] for fit in self.fits.get(metric, []) if fit["n"] < n]
         return {name: np.asarray(value) for name, value in earlier[-1].items()} if earlier else None
 
     def remember(self, metric: str, n: int, point: Mapping[str, np.ndarray]) -> None:
-        """Keep a point that was fitted to more observations than those before."""
+        """Keep a fitted point if it has more observations than those before."""
         fits = self.fits.get(metric, [])
         if not fits or n > fits[-1]["n"]:
             point = {name: np.asarray(value).tolist() for name, value in point.items()}
@@ -71,8 +72,8 @@ def _construct_inputs(
     search_space_digest: SearchSpaceDigest,
     surrogate: Surrogate,
 ) -> dict[str, Any]:
-    """Return the arguments of the constructor, as Ax does, and refuse data that the model would take for something else."""
-    register(cls)  # of a ModelConfig that we did not see, before a trial depends on it
+    """Return the constructor's arguments, as Ax does, and refuse data that the model would misread."""
+    register(cls)  # its ModelConfig may be made by hand; refuse its name before a trial depends on it
     metric = dataset.outcome_names[0]
     if dataset.Yvar is not None and (unknown := int(dataset.Yvar.isnan().sum())):
         raise InvalidDataError(
@@ -82,14 +83,14 @@ def _construct_inputs(
     if search_space_digest.fidelity_features:
         names = [search_space_digest.feature_names[i] for i in search_space_digest.fidelity_features]
         raise UnsupportedModelError(
-            f"{', '.join(names)} is a fidelity parameter, which our models don't have. Declare it without."
+            f"{', '.join(names)} is a fidelity parameter, which pymc_botorch does not support. Declare it without is_fidelity."
         )
     if search_space_digest.hierarchical_dependencies:
         raise UnsupportedModelError("The search space is hierarchical and not flattened. Leave Ax's transforms as they are.")
     _check_units(cls, dataset)
     _check_metrics(surrogate)
     if isinstance(model_config.mll_options.get("warm_start"), WarmStarts):
-        model_config.mll_options[METRIC] = metric
+        model_config.mll_options[METRIC_OPTION] = metric
     if search_space_digest.categorical_features and model_config.input_transform_classes not in (None, []):
         _keep_indices(model_config, search_space_digest, len(dataset.feature_names))
     return submodel_input_constructor.dispatch(Model)(
@@ -105,33 +106,33 @@ def _check_units(cls: GPClass, dataset: SupervisedDataset) -> None:
                 f"The outcome of {cls.__name__} looks as if Ax had standardised it, but its priors are in natural units. Use "
                 "pymc_botorch.ax.generation_strategy, or leave StandardizeY out of the generator's transforms.",
                 UserWarning,
-                stacklevel=2,
+                skip_file_prefixes=(PACKAGE_FOLDER,),
             )
 
 
 def _check_metrics(surrogate: Surrogate | None) -> None:
-    if surrogate is None or surrogate._training_data is None:  # called by hand
+    if surrogate is None or surrogate._training_data is None:  # not called by Ax
         return
     known = {name for dataset in surrogate.training_data for name in dataset.outcome_names}
     if unknown := sorted(set(surrogate.surrogate_spec.metric_to_model_configs) - known):
         warnings.warn(
-            f"by_metric has models of {', '.join(unknown)}, of which there are no data (there are of "
-            f"{', '.join(sorted(known))}). Mind the spelling: a metric without a model of its own has that of all others.",
+            f"by_metric names {', '.join(unknown)}, but the data have only {', '.join(sorted(known))}. Check the spelling: "
+            "metrics that it does not name get the surrogates of all others.",
             UserWarning,
-            stacklevel=2,
+            skip_file_prefixes=(PACKAGE_FOLDER,),
         )
 
 
 def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> None:
-    """Have Ax normalise all columns but those that hold an index of a category."""
+    """Make Ax normalise all columns except those that hold the index of a category."""
     if isinstance(config.input_transform_classes, list) and Normalize not in config.input_transform_classes:
         return
     numeric = [i for i in range(d) if i not in digest.categorical_features]
-    given = config.input_transform_classes
-    if not numeric:  # Normalize refuses to have nothing to do
-        config.input_transform_classes = [cls for cls in given if cls is not Normalize] if isinstance(given, list) else None
+    classes = config.input_transform_classes
+    if not numeric:  # Normalize refuses an empty list of columns
+        config.input_transform_classes = [cls for cls in classes if cls is not Normalize] if isinstance(classes, list) else None
         return
-    if not isinstance(given, list):
+    if not isinstance(classes, list):
         config.input_transform_classes = [Normalize]
     options = dict(config.input_transform_options or {})
     config.input_transform_options = {**options, "Normalize": {"indices": numeric, **options.get("Normalize", {})}}
@@ -139,9 +140,9 @@ def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> Non
 
 @fit_botorch_model.register(AbstractBuiltGP)  # type: ignore[untyped-decorator]
 def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | None = None) -> None:
-    """Fit a model by its own ``fit``, with the options that were given."""
+    """Fit a model by its own ``fit``, with the options of its configuration."""
     options = dict(mll_options or {})
-    metric, memory = options.pop(METRIC, ""), options.get("warm_start")
+    metric, memory = options.pop(METRIC_OPTION, ""), options.get("warm_start")
     n = len(model.train_targets)
     if isinstance(memory, WarmStarts):
         options["warm_start"] = memory.before(metric, n)
@@ -149,11 +150,4 @@ def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | Non
         options.setdefault("progressbar", False)
     model.fit(**options)
     if isinstance(memory, WarmStarts):
-        memory.remember(metric, n, _one_point(model))
-
-
-def _one_point(model: AbstractBuiltGP) -> Mapping[str, np.ndarray]:
-    """Return the hyperparameters, of draws those of the first: where chains and climbs begin."""
-    if model._is_fully_bayesian:
-        return {name: draws[0] for name, draws in model._hyperparameters.items()}
-    return model._hyperparameters
+        memory.remember(metric, n, model.point)

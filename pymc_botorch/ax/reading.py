@@ -1,4 +1,4 @@
-"""A client comes in, the models that it asks go out: ``fitted_models``."""
+"""Fitted surrogates of an Ax ``Client``."""
 
 __all__ = ["fitted_models"]
 
@@ -12,16 +12,17 @@ from botorch.models.model import Model
 def fitted_models(client: Client) -> dict[str, Model]:
     """Return the surrogates that a client fitted last, by metric: to read ``fit_result``, ``idata`` or ``gradient_posterior``.
 
-    They are the models themselves. Their inputs are Ax's columns: in the units of the experiment, but a parameter on a log scale
-    as its ``log10``, and a choice without an order as a column for each value or an index. Their outcomes are as Ax standardised
-    them, unless the class's ``units`` are ``"natural"``. (``client.predict`` takes and returns the experiment's own.)
+    They are the models themselves, not copies. Their inputs are Ax's columns: in the units of the experiment, but with
+    parameters on a log scale as their ``log10``, and unordered choices as a column for each value or an index. Their outcomes
+    are as Ax standardised them, unless the class's ``units`` are ``"natural"``. (``client.predict`` takes and returns the units
+    of the experiment.)
 
     Args:
-        client: One whose strategy has come to its surrogate: by a trial of it, a prediction or an analysis. A client that was
-            just loaded has no models.
+        client: A client that has fitted its surrogate: for a trial, a prediction or an analysis. A client that was just loaded
+            has no models.
 
     Returns:
-        BoTorch models of one outcome each, by the name of the metric.
+        BoTorch models with one outcome each, by the name of the metric.
 
     Raises:
         UserInputError: If no surrogate has been fitted yet.
@@ -44,8 +45,8 @@ def fitted_models(client: Client) -> dict[str, Model]:
     adapter = None if strategy is None else strategy.adapter
     if not (isinstance(adapter, TorchAdapter) and isinstance(adapter.generator, BoTorchGenerator)):
         raise UserInputError(
-            "The client has not fitted a surrogate yet: it is asked after the trials of initialisation, and anew after an "
-            "experiment was loaded. Call get_next_trials, predict or compute_analyses first."
+            "The client has not fitted a surrogate yet: it does so after the initialisation trials, and again after a client "
+            "was loaded. Call get_next_trials, predict or compute_analyses first."
         )
     surrogate = adapter.generator.surrogate
     model, outcomes = surrogate.model, surrogate.outcomes

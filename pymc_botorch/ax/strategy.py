@@ -1,4 +1,4 @@
-"""A surrogate comes in, a strategy for Ax's ``Client`` goes out: the centre, Sobol points, then that surrogate."""
+"""Generation strategy for Ax's ``Client``: the centre, Sobol points, then a pymc_botorch surrogate."""
 
 __all__ = ["generation_strategy"]
 
@@ -22,7 +22,7 @@ from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
-from pymc_botorch.ax.configuration import as_units_say, check_storable, is_natural, model_config, surrogate_spec
+from pymc_botorch.ax.configuration import apply_units, check_storable, has_natural_units, model_config, surrogate_spec
 from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass
 
@@ -38,24 +38,25 @@ def generation_strategy(
     fit_options: Mapping[str, Any] | None = None,
     categories: Literal["one-hot", "index"] = "one-hot",
 ) -> GenerationStrategy:
-    """Return a strategy for ``Client.set_generation_strategy``: the centre, Sobol points, then our surrogate, as Ax's default.
+    """Return a strategy like Ax's default, with our surrogate: first the centre of the search space, then Sobol points, then it.
 
-    The class's ``units`` decide what its priors meet: ``"scaled"`` are inputs in the unit cube and outcomes that Ax has
-    winsorised and standardised, ``"natural"`` are inputs and outcomes as they were reported (a parameter on a log scale as its
-    ``log10``). A strategy serves one experiment: make another for another.
+    The class's ``units`` decide what its priors are for: ``"scaled"`` for inputs in the unit cube and outcomes that Ax has
+    winsorised and standardised, ``"natural"`` for inputs and outcomes as they were reported (parameters on a log scale as their
+    ``log10``). A strategy serves one experiment: make a new one for each.
 
     Args:
         surrogate: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP`` with a ``build_gp``, or what :func:`model_config` or
             :func:`surrogate_spec` returned.
-        initialization_budget: Trials before the surrogate is asked, the centre and attached ones included; half of them (rounded
-            down) must have data. 0 where the experiment has data already: Ax would make one more all the same.
-        seed: Of the Sobol points.
-        botorch_acqf_class: None is Ax's choice by the experiment's objectives and constraints.
-        acquisition_options: Ax's, such as ``{"prune_irrelevant_parameters": True}``.
-        optimizer_kwargs: Of the acquisition function's optimiser, such as ``{"num_restarts": 10}``.
-        fit_options: As in :func:`model_config`, for a class.
-        categories: How choices without an order reach ``build_gp``: a column of 0 and 1 for each value, or one column with the
-            index of the value, never scaled, for ``pm.gp.cov.Coregion``. Two values are one column 0 or 1 in either case.
+        initialization_budget: Number of trials before the surrogate is used, including the centre and attached trials; half of
+            them (rounded down) must have data. Pass 0 where the experiment already has data: otherwise Ax makes one more trial.
+        seed: Random seed of the Sobol points.
+        botorch_acqf_class: Acquisition function; None lets Ax choose by the experiment's objectives and constraints.
+        acquisition_options: Ax's acquisition options, such as ``{"prune_irrelevant_parameters": True}``.
+        optimizer_kwargs: Arguments of the acquisition function's optimiser, such as ``{"num_restarts": 10}``.
+        fit_options: Arguments of ``fit``, as in :func:`model_config`; only where ``surrogate`` is a class.
+        categories: How unordered choices reach ``build_gp``: ``"one-hot"`` as a column of 0 and 1 for each value, ``"index"`` as
+            one column with the index of the value, never scaled, for ``pm.gp.cov.Coregion``. A choice of two values is one
+            column of 0 and 1 in either case.
 
     Raises:
         UserInputError: If an argument can't be used, or stored.
@@ -97,7 +98,7 @@ def generation_strategy(
         "transform_configs": get_derelativize_config(derelativize_with_raw_status_quo=True),
         "acquisition_options": dict(acquisition_options or {}),
     }
-    if any(is_natural(config) for config in _all_configs(spec)):
+    if any(has_natural_units(config) for config in _all_configs(spec)):
         generator_kwargs |= _in_natural_units(spec, Mixed_transforms if categories == "index" else MBM_X_trans)
     if botorch_acqf_class is not None:
         generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
@@ -117,7 +118,7 @@ def generation_strategy(
 
 
 def _initialization(budget: int, seed: int | None) -> list[GenerationNode]:
-    """Return Ax's first nodes: the centre of the search space, then Sobol points, ``budget`` trials in all."""
+    """Return the initialisation nodes of Ax: the centre of the search space, then Sobol points, ``budget`` trials in all."""
     counted = [TrialStatus.FAILED, TrialStatus.ABANDONED]
     criteria = [
         MinTrials(threshold=budget, transition_to="MBM", use_all_trials_in_exp=True, not_in_statuses=counted),
@@ -144,16 +145,16 @@ def _initialization(budget: int, seed: int | None) -> list[GenerationNode]:
 
 
 def _spec(surrogate: Any, fit_options: Mapping[str, Any] | None) -> SurrogateSpec:
-    """Return the specification, with warm starts of its own."""
+    """Return the specification of a surrogate, with a memory of warm starts of its own."""
     if isinstance(surrogate, type):
         return surrogate_spec(model_config(surrogate, fit_options=fit_options))
     if fit_options:
-        raise UserInputError("fit_options belong to a class. Pass them to model_config.")
+        raise UserInputError("fit_options are taken with a class only. Pass them to model_config.")
     if isinstance(surrogate, ModelConfig):
         surrogate = surrogate_spec(surrogate)
     if not isinstance(surrogate, SurrogateSpec):
         raise UserInputError(f"The surrogate is a {type(surrogate).__name__}. Pass a class, a ModelConfig or a SurrogateSpec.")
-    return _map_configs(surrogate, lambda config: _with_own_warm_starts(as_units_say(config)))
+    return _map_configs(surrogate, lambda config: _with_own_warm_starts(apply_units(config)))
 
 
 def _with_own_warm_starts(config: ModelConfig) -> ModelConfig:
@@ -162,18 +163,18 @@ def _with_own_warm_starts(config: ModelConfig) -> ModelConfig:
     return replace(config, mll_options={**config.mll_options, "warm_start": WarmStarts()})
 
 
-def _in_natural_units(spec: SurrogateSpec, of_inputs: Iterable[type[Transform]]) -> dict[str, Any]:
-    """Return the options for outcomes as reported; models that want them standardised do it themselves."""
+def _in_natural_units(spec: SurrogateSpec, input_transforms: Iterable[type[Transform]]) -> dict[str, Any]:
+    """Return generator options with outcomes as reported; models with scaled units standardise them themselves."""
 
     def standardize(config: ModelConfig) -> ModelConfig:
-        if is_natural(config) or config.outcome_transform_classes is not None:
+        if has_natural_units(config) or config.outcome_transform_classes is not None:
             return config
         return replace(config, outcome_transform_classes=[Standardize], outcome_transform_options={"Standardize": {"m": 1}})
 
     configs = get_derelativize_config(derelativize_with_raw_status_quo=True)
     return {
         "surrogate_spec": _map_configs(spec, standardize),
-        "transforms": [*of_inputs, Derelativize],
+        "transforms": [*input_transforms, Derelativize],
         "transform_configs": {Derelativize.__name__: configs[Derelativize.__name__]},
     }
 

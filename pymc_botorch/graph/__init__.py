@@ -1,1 +1,1 @@
-"""Floor 1, PyTensor: a gp becomes compiled functions."""
+"""Floor 1, PyTensor: a gp as compiled functions of arrays."""

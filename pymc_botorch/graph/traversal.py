@@ -1,4 +1,4 @@
-"""What of a graph depends on what: the sweeps that the passes share."""
+"""Traversals of PyTensor graphs: nodes in order, what depends on given variables, operations under a batch."""
 
 __all__ = ["core_op", "descendants", "is_solve", "nodes_between"]
 
@@ -26,10 +26,10 @@ def descendants(sources: Iterable[Variable], outputs: Sequence[Variable]) -> set
 
 
 def is_solve(node: Apply) -> bool:
-    """Say whether a node solves linear systems."""
+    """Return whether a node solves linear systems."""
     return isinstance(core_op(node), SolveBase)
 
 
 def core_op(node: Apply) -> Any:
-    """Return the operation of a node, of a batched one that on each matrix."""
+    """Return the operation of a node; of a batched node, the operation on each matrix."""
     return node.op.core_op if isinstance(node.op, Blockwise) else node.op

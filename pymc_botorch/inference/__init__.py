@@ -1,1 +1,1 @@
-"""Floor 2, PyMC: a fitted gp and a point become values for the compiled functions."""
+"""Floor 2, PyMC: gps and data become points, draws and fitted gps."""

@@ -1,4 +1,4 @@
-"""ArviZ data come in, the draws of each variable go out, one after another."""
+"""Posterior draws in ArviZ data, stacked along one axis."""
 
 __all__ = ["StackedDraws", "stack_draws"]
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-SAMPLE_DIMS = ("chain", "draw", "sample")  # the last is ArviZ's extract
+SAMPLE_DIMS = ("chain", "draw", "sample")  # az.extract names its dimension "sample"
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class StackedDraws:
     """Draws of all chains, one chain after another.
 
     Attributes:
-        arrays: The draws of each variable, ``S x ...``.
-        sizes: The length of each dimension that the draws had, by its name.
+        arrays: Draws of each variable by its name, ``S x ...``.
+        sizes: Length of each sample dimension of the data (chain, draw), by its name.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -26,14 +26,14 @@ class StackedDraws:
 
     @property
     def count(self) -> int:
-        """Number of draws ``S``; of a single draw without such dimensions, 1."""
+        """Number of draws ``S``; 1 where the data have no sample dimension."""
         return math.prod(self.sizes.values())
 
 
 def stack_draws(data: Any) -> StackedDraws | None:
-    """Return the draws in ArviZ data with a posterior, or in a posterior as a dataset; None of anything else.
+    """Return the draws in ArviZ data with a posterior, or in a dataset of posterior draws; None for anything else.
 
-    A variable that has not all of the dimensions of draws is left out, unless there is one draw only.
+    A variable that lacks one of the sample dimensions is left out, unless there is only one draw.
     """
     if not hasattr(data, "data_vars"):
         return None

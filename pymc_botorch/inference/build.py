@@ -1,6 +1,6 @@
-"""A builder and data come in, a gp in its PyMC model goes out, read once: later data reuse what was built."""
+"""Gp built by a user's ``build_gp``, which runs once: later data reuse its graphs."""
 
-__all__ = ["BuiltGP", "TrainingData", "build", "build_default_gp"]
+__all__ = ["BuiltGP", "build", "build_default_gp"]
 
 import inspect
 import warnings
@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -18,64 +18,56 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.traversal import ancestors
 
 from pymc_botorch.config import config
-from pymc_botorch.errors import DataError, UnsupportedGPError
-from pymc_botorch.graph.likelihoods import constant_value
-from pymc_botorch.graph.structures import clear_with_the_cache, structure
+from pymc_botorch.errors import PACKAGE_FOLDER, DataError, UnsupportedGPError
+from pymc_botorch.graph.compiling.cache import register_builders
+from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.inference.fingerprint import fingerprint
+from pymc_botorch.inference.fit.objective import ObjectiveGraph, read_objective
+from pymc_botorch.inference.fit.scales import Scales
 from pymc_botorch.inference.fitted import FittedGP, read_fitted_graphs
-from pymc_botorch.inference.objective import ObjectiveGraph, read_objective
-from pymc_botorch.inference.scales import Scales
+from pymc_botorch.inference.training_data import Role, TrainingData
 
 MAX_BUILT = 64
-
-type Role = str
-"""``X``, ``y``, ``sigma``, ``n`` or ``d``: what of the training data a symbolic datum stands for."""
 
 _built: OrderedDict[Hashable, "BuiltGP"] = OrderedDict()
 _warned: set[Any] = set()
 _lock = Lock()
-clear_with_the_cache(_built, "builders")
-
-
-class TrainingData(NamedTuple):
-    """What a gp is fitted to: ``X`` ``n x d``, ``y`` ``n``, and the known sd of each observation ``n``, or None."""
-
-    X: np.ndarray
-    y: np.ndarray
-    sigma: np.ndarray | None = None
-
-    def value(self, role: Role) -> np.ndarray:
-        """Return what a symbolic datum of this role stands for."""
-        if role in ("n", "d"):
-            return np.asarray(self.X.shape[0 if role == "n" else 1])
-        return getattr(self, role)
+register_builders(_built)
 
 
 @dataclass(frozen=True, eq=False)
 class BuiltGP:
-    """What a builder made, for data of any length.
+    """The graphs of a gp that a builder returned, for data of any length.
 
     Attributes:
-        template: The gp at the first data that it was built with; its point is empty.
-        noisy: The posterior of new observations where their noise is a covariance function, else None.
-        roles: Of the data of ``template`` and ``noisy``, those that are training data.
+        function: The gp given the data of the first build, without draws.
+        observation: The gp of new observations where their noise is a covariance function, else None.
         objective: The log posterior density.
-        fixed: Values of the objective's data, None for training data.
-        objective_roles: Of the objective's data, those that are training data.
-        scales: The way between natural and unconstrained parameters, and points to start from.
+        fixed: Values of the objective's data; None for training data.
+        objective_roles: Roles of those of the objective's data that are training data.
+        scales: Transforms between natural and unconstrained parameters, and starting points.
     """
 
-    template: FittedGP
-    noisy: FittedGP | None
-    roles: Mapping[str, Role]
+    function: FittedGP
+    observation: FittedGP | None
     objective: ObjectiveGraph
     fixed: Mapping[str, np.ndarray | None]
     objective_roles: Mapping[str, Role]
     scales: Scales
 
-    def at(self, data: TrainingData, point: Mapping[str, np.ndarray]) -> tuple[FittedGP, FittedGP | None]:
-        """Return the gp, and its observations where ``noisy``, with these data and hyperparameters."""
-        return _at(self.template, self.roles, data, point), self.noisy and _at(self.noisy, self.roles, data, point)
+    def given(self, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> tuple[FittedGP, FittedGP | None]:
+        """Return the gp, and its observations where their noise is a covariance, with these data and hyperparameters.
+
+        Args:
+            data: Training data.
+            draws: Draws of all parameters of the PyMC model, ``S x ...``.
+            num_draws: Number of draws, ``S``.
+        """
+
+        def given(gp: FittedGP) -> FittedGP:
+            return replace(gp.with_data(data).with_draws_of_model(draws, num_draws), tier=config.linker)
+
+        return given(self.function), self.observation and given(self.observation)
 
     def objective_values(self, data: TrainingData) -> list[np.ndarray]:
         """Return a value for each of ``objective.data``, as compiled functions take it."""
@@ -84,25 +76,13 @@ class BuiltGP:
         return [np.array(value, dtype=symbol.type.dtype) for value, symbol in zip(values, symbols, strict=True)]
 
 
-def _at(gp: FittedGP, roles: Mapping[str, Role], data: TrainingData, point: Mapping[str, np.ndarray]) -> FittedGP:
-    values = {name: data.value(roles[name]) if name in roles else value for name, value in gp.data.items()}
-    n = len(data.y)
-    for name in gp.graph.per_observation - set(roles):
-        if len(values[name]) != n:
-            raise DataError(
-                f"build_gp gives the gp {len(values[name])} sds of its own for {n} observations. Pass known variances as "
-                "train_Yvar: they come to build_gp as its third argument."
-            )
-    return replace(gp, tier=config.linker, data=values, point={name: point[name] for name in gp.graph.parameters})
-
-
 def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[str, Any] | None = None) -> BuiltGP:
-    """Return what a builder makes, from memory where the same builder was run before.
+    """Return the gp that a builder builds, from memory if the same builder ran before.
 
     Args:
         builder: ``build_gp(X, y)``, with known noise ``build_gp(X, y, sigma)``; returns a gp or ``(gp, given)``.
         data: The training data.
-        attributes: Of the object whose method ``builder`` is, the attributes that the user gave it.
+        attributes: Of a method ``builder``, the attributes that the user set on its object.
 
     Raises:
         DataError: If the builder cannot take these data, or what it returns does not fit them.
@@ -152,20 +132,20 @@ def build_default_gp(X: pt.TensorVariable, y: pt.TensorVariable, sigma: pt.Tenso
 
 
 def _is_pure(built: BuiltGP, builder: Callable, data: TrainingData) -> bool:
-    """Say whether other data give the same graphs: a builder that reads values of its data would bake them in."""
+    """Return whether other data give the same graphs; a builder that reads values of its data bakes them in."""
     rows = [*range(len(data.y))[::-1], 0]
     other = _build(
         builder,
         TrainingData(0.9 * data.X[rows], 1.1 * data.y[rows] + 0.1, data.sigma if data.sigma is None else data.sigma[rows]),
     )
-    same = structure(built.objective) == structure(other.objective)
-    same = same and structure(built.template.graph) == structure(other.template.graph)
+    same = built.objective.structure == other.objective.structure
+    same = same and built.function.graph.structure == other.function.graph.structure
     pairs = zip(built.fixed.values(), other.fixed.values(), strict=True)
     return same and all(one is two is None or np.array_equal(np.asarray(one), np.asarray(two)) for one, two in pairs)
 
 
 def _warn_of_rebuilding(builder: Callable, reason: str) -> None:
-    """Say once for each builder why it runs at each fit."""
+    """Warn, once for each builder, that it runs for each model, and why."""
     code = getattr(getattr(builder, "__func__", builder), "__code__", None)
     if code not in _warned:
         _warned.add(code)
@@ -173,7 +153,7 @@ def _warn_of_rebuilding(builder: Callable, reason: str) -> None:
             f"build_gp runs anew for each model, which takes some tenths of a second, because it depends on {reason}. Give it "
             "numbers, arrays, functions and plain classes instead.",
             UserWarning,
-            stacklevel=6,
+            skip_file_prefixes=(PACKAGE_FOLDER,),
         )
 
 
@@ -198,32 +178,26 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
             arguments["sigma"] = pm.Data("train_sd", data.sigma, shape=(None,), dims="obs_id")
         returned = builder(*arguments.values())
     gp, given = returned if isinstance(returned, tuple) else (returned, None)
-    _check_uses(gp, given, arguments)
-    roles = {variable: role for role, variable in arguments.items()}
-    roles |= {pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}
-    graphs = read_fitted_graphs(gp, pm_model, given)
-    own_roles = {"X": "X", "y": "y"}
-    for fitted, sources in graphs:
-        own_roles |= _roles_of(sources, roles)
+    _check_training_data(gp, given, arguments)
+    roles: dict[Variable, Role] = {X: "X", y: "y", pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}
+    if data.sigma is not None:
+        roles[arguments["sigma"]] = "sigma"
+    graphs = read_fitted_graphs(gp, pm_model, given, roles=roles)
+    for fitted, _ in graphs:
         _check_inducing(fitted, gp, X)
     objective, sources = read_objective(pm_model)
-    objective_roles = _roles_of(sources, roles)
+    objective_roles = {name: roles[leaf] for name, leaf in sources.items() if leaf in roles}
     if unused := set(arguments) - set(objective_roles.values()):
         raise DataError(f"build_gp does not use its argument {', '.join(sorted(unused))}. Put it into the gp's likelihood.")
     changing = [variable for variable, role in roles.items() if role != "d"]
     scales = Scales(pm_model, objective, sources, changing)
     fixed = {name: None if name in objective_roles else constant_value(leaf) for name, leaf in sources.items()}
     function, *observation = (fitted for fitted, _ in graphs)
-    noisy = observation[0] if observation else None
-    return BuiltGP(function, noisy, own_roles, objective, fixed, objective_roles, scales)
+    return BuiltGP(function, observation[0] if observation else None, objective, fixed, objective_roles, scales)
 
 
-def _roles_of(sources: Mapping[str, Variable], roles: Mapping[Variable, Role]) -> dict[str, Role]:
-    return {name: roles[leaf] for name, leaf in sources.items() if leaf in roles}
-
-
-def _check_uses(gp: Any, given: Any, arguments: Mapping[str, Variable]) -> None:
-    """Refuse a gp whose data are not the arguments themselves: refits and predictions could not follow them."""
+def _check_training_data(gp: Any, given: Any, arguments: Mapping[str, Variable]) -> None:
+    """Raise unless the gp's data are the builder's arguments themselves, which refits and predictions replace."""
     total = given.get("gp", gp) if isinstance(given, Mapping) else gp
     if not isinstance(total, pm.gp.gp.Base):
         raise DataError(f"build_gp returned a {type(total).__name__}. Return the gp, or (gp, {{'gp': total}}) for a component.")

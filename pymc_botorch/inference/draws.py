@@ -1,27 +1,24 @@
-"""A point or posterior draws as people have them come in, one dict of values per draw goes out."""
+"""Posterior draws of a gp fitted in PyMC, read from ArviZ data and checked."""
 
-__all__ = ["FittedDraws", "check_draws", "read_fitted_draws", "split_draws"]
+__all__ = ["check_draws", "read_fitted_draws", "split_draws"]
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pymc as pm
 
 from pymc_botorch.config import config
 from pymc_botorch.errors import DataError
-from pymc_botorch.graph.latent import is_latent, read_latent, read_latent_posterior
-from pymc_botorch.graph.training import check_inputs
+from pymc_botorch.graph.gps.latent import is_latent, read_latent, read_latent_posterior
 from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.fitted import FittedGP, model_in_context, read_fitted_graphs
 from pymc_botorch.inference.points import read_point
 
 
 def split_draws(point: Any) -> list[Any]:
-    """Return a point as it is, in a list; of ArviZ data, or their posterior as a dataset, a dict for each draw.
+    """Return the draws of ArviZ data, or of their posterior as a dataset, one dict each; a point is the only entry.
 
     Raises:
         DataError: If there are no draws.
@@ -48,67 +45,6 @@ def check_draws(draws: Sequence[Mapping[str, np.ndarray]], names: Iterable[str])
     return [{name: np.asarray(draw[name]) for name in names} for draw in draws]
 
 
-@dataclass(frozen=True)
-class FittedDraws(FittedGP):
-    """A gp with ``S`` draws of its hyperparameters.
-
-    Attributes:
-        point: The draws of each of ``graph.parameters``, ``S x ...``.
-        num_draws: ``S``.
-    """
-
-    num_draws: int
-
-    @classmethod
-    def of(cls, fitted: FittedGP, point: Mapping[str, np.ndarray], num_draws: int) -> Self:
-        """Return a gp with the draws ``S x ...`` of each of its parameters, among others."""
-        shared = {field.name: getattr(fitted, field.name) for field in fields(FittedGP)}
-        return cls(**{**shared, "point": {name: point[name] for name in fitted.graph.parameters}}, num_draws=num_draws)
-
-    @property
-    def y(self) -> np.ndarray:
-        """Training targets as the gp saw them, ``n``; of a latent gp the function at ``X`` in each draw, ``S x n``."""
-        return super().y if self.graph.latent is None else self.point[self.graph.latent]
-
-    def with_data(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Return the gp given other data, with the same hyperparameters; ``y`` is as in :attr:`y`.
-
-        Raises:
-            DataError: If the data are unusable, or do not fit each other or the draws.
-        """
-        if self.graph.latent is None:
-            return super().with_data(X, y)
-        check_inputs(X)
-        if y.shape != (self.num_draws, len(X)):
-            raise DataError(
-                f"The draws of {self.graph.latent} have shape {y.shape}. Pass a value for each of {self.num_draws} draws at each "
-                f"of {len(X)} inputs."
-            )
-        return replace(self, data={**self.data, "X": X}, point={**self.point, self.graph.latent: y}, raw_X=None)
-
-    @cached_property
-    def each(self) -> Sequence[FittedGP]:
-        """The gp at each draw."""
-        shared = {field.name: getattr(self, field.name) for field in fields(FittedGP)}
-        return [
-            FittedGP(**{**shared, "point": {name: draws[s, ...] for name, draws in self.point.items()}})
-            for s in range(self.num_draws)
-        ]
-
-    def with_point(self, point: Mapping[str, np.ndarray]) -> Self:
-        """Return the gp with other draws, also with more or fewer.
-
-        Raises:
-            DataError: If they are not of the same names and shapes, or differ in their number.
-        """
-        expected = {name: value.shape[1:] for name, value in self.point.items()}
-        given = {name: np.shape(value)[1:] for name, value in point.items()}
-        numbers = {len(value) if np.ndim(value) else 0 for value in point.values()} or {self.num_draws}
-        if expected != given or len(numbers) != 1 or 0 in numbers:
-            raise DataError(f"The draws have shapes {given} after their number, {numbers}. Pass as many of each, {expected}.")
-        return replace(self, point={name: np.asarray(point[name]) for name in self.point}, num_draws=numbers.pop())
-
-
 def read_fitted_draws(
     gp: pm.gp.Marginal | pm.gp.Latent,
     idata: Any,
@@ -118,13 +54,13 @@ def read_fitted_draws(
     given: Mapping[str, Any] | None,
     jitter: float | None,
     inputs_transformed: bool,
-) -> tuple[FittedDraws, FittedDraws | None, dict[str, np.ndarray]]:
-    """Return everything that the posterior of ``gp`` at each draw needs, as ``read_fitted`` does for a point.
+) -> tuple[FittedGP, FittedGP | None, dict[str, np.ndarray]]:
+    """Return ``gp`` with draws of its hyperparameters, as ``read_fitted`` does with a point.
 
-    The third is what else was drawn: the other free variables of the PyMC model and its scalar deterministics, ``S x ...``.
+    The third value holds draws of the PyMC model's other free variables and scalar deterministics, ``S x ...``.
 
     Raises:
-        DataError: If draws are too few, or a parameter is missing or not finite in one of them; and as ``read_fitted``.
+        DataError: If there are too few draws, or a parameter is missing or not finite in one of them; and as ``read_fitted``.
     """
     pm_model = model_in_context(model)
     draws, labels = _select_draws(idata, num_draws)
@@ -143,8 +79,8 @@ def read_fitted_draws(
                 raise DataError(f"{name} is {draw[name]} at {label}. Leave this draw out.")
     read_point(pm_model, draws[0], needed)  # checks names, shapes and support
     stacked = {name: np.stack([draw[name] for draw in draws]) for name in needed}
-    function, *observation = [FittedDraws.of(fitted, stacked, len(draws)) for fitted in graphs]
-    others = _others(pm_model, function, draws[0]) - needed
+    function, *observation = [fitted.with_draws_of_model(stacked, len(draws)) for fitted in graphs]
+    others = _variables_to_keep(pm_model, function, draws[0]) - needed
     return (
         function,
         (observation[0] if observation else None),
@@ -166,7 +102,7 @@ def _read_latent_graph(
 ) -> list[FittedGP]:
     function = read_latent(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
     graph, data, _ = read_latent_posterior(function, pm_model)
-    return [FittedGP(graph, data, {}, function.kind, config.linker, function.raw_X)]
+    return [FittedGP(graph, data, {"X": "X"}, {}, 1, function.kind, config.linker, function.raw_X)]
 
 
 def _check_function(fitted: FittedGP, draw: Mapping[str, np.ndarray], label: str) -> None:
@@ -186,20 +122,20 @@ def _check_function(fitted: FittedGP, draw: Mapping[str, np.ndarray], label: str
         )
 
 
-def _others(pm_model: pm.Model, fitted: FittedGP, draw: Mapping[str, np.ndarray]) -> set[str]:
-    """Return the names of free variables and of scalar deterministics, but for the whitened copy of a latent function."""
+def _variables_to_keep(pm_model: pm.Model, fitted: FittedGP, draw: Mapping[str, np.ndarray]) -> set[str]:
+    """Return the names of free variables and scalar deterministics, without the whitened copy of a latent function."""
     free = {rv.name for rv in pm_model.free_RVs} - {f"{fitted.graph.latent}_rotated_"}
     scalars = {variable.name for variable in pm_model.deterministics if np.ndim(draw.get(variable.name, ())) == 0}
     return (free | scalars) & set(draw)
 
 
 def _select_draws(idata: Any, num_draws: Any) -> tuple[list[dict[str, np.ndarray]], list[str]]:
-    """Return evenly spaced draws of all chains, and where each is."""
+    """Return evenly spaced draws of all chains, each with its chain and draw in words."""
     stacked = stack_draws(idata)
     if stacked is None or not stacked.sizes:
         raise DataError(
             f"idata is a {type(idata).__name__} without a posterior of draws. Pass what pm.sample() returns, or its "
-            "posterior as a dataset with the dimensions chain and draw; for a single point there is PyMCGP."
+            "posterior as a dataset with the dimensions chain and draw; for a single point use PyMCGP."
         )
     if num_draws is not None and (isinstance(num_draws, bool) or not isinstance(num_draws, Integral) or int(num_draws) < 1):
         raise DataError(f"num_draws is {num_draws!r}. Pass a whole number from 1 up, or None for all draws.")

@@ -1,8 +1,8 @@
-"""A builder comes in, a hashable description of all that decides what it builds goes out, cheaply and by value.
+"""Fingerprint of a builder: a hashable description, by value, of all that decides what it builds.
 
-It reads the builder's code, what that closes over, the globals, modules and attributes that it names, and the attributes and
-classes of the object whose method it is. What it does not know how to read by value (a random generator, a file, ``eval``) has
-no fingerprint: the builder must run again.
+It covers the builder's code, the variables that it closes over, the globals, modules and attributes that it names, and the
+attributes and classes of the object whose method it is. A builder that uses something whose value cannot be read (a random
+generator, a file, ``eval``) has no fingerprint, and must run again each time.
 """
 
 __all__ = ["fingerprint"]
@@ -25,30 +25,40 @@ TRUSTED = set(sys.stdlib_module_names).union(
 )
 """Packages whose own code and state do not change what a builder builds."""
 
-BY_NAME = frozenset(("__import__", "eval", "exec", "getattr", "globals", "import_module", "locals", "vars"))
-"""Functions that reach what code does not name."""
+DYNAMIC_LOOKUPS = frozenset(("__import__", "eval", "exec", "getattr", "globals", "import_module", "locals", "vars"))
+"""Functions that reach values by names that are not in the code."""
 
-OF_CLASSES = {"__annotate__", "__annotate_func__", "__annotations__", "__dict__", "__doc__", "__firstlineno__", "__module__"} | {
-    "__static_attributes__",
-    "__weakref__",
-    "_abc_impl",
-}
-OF_DATACLASSES = {"__dataclass_fields__", "__dataclass_params__", "__match_args__", "__init__", "__repr__", "__eq__"} | {
-    f"__{name}__" for name in ("delattr", "ge", "gt", "hash", "le", "lt", "replace", "setattr")
-}
-MOST = 20_000  # things to read
+GENERATED_CLASS_ATTRIBUTES = {"_abc_impl"}.union(
+    f"__{name}__"
+    for name in (
+        "annotate",
+        "annotate_func",
+        "annotations",
+        "dict",
+        "doc",
+        "firstlineno",
+        "module",
+        "static_attributes",
+        "weakref",
+    )
+)
+GENERATED_DATACLASS_ATTRIBUTES = {"__dataclass_fields__", "__dataclass_params__", "__match_args__"}.union(
+    f"__{name}__" for name in ("delattr", "eq", "ge", "gt", "hash", "init", "le", "lt", "replace", "repr", "setattr")
+)
+MAX_OBJECTS = 20_000
+"""Number of objects beyond which a builder is not read to the end."""
 
 
 class Unreadable(Exception):  # noqa: N818  # it never leaves this module
-    """A value whose content cannot be told."""
+    """A value whose content cannot be read."""
 
 
 def fingerprint(build: Any, attributes: Mapping[str, Any] | None = None) -> tuple[Hashable | None, str]:
-    """Return what decides the result of ``build``, or None and the reason why that cannot be told.
+    """Return the fingerprint of ``build`` and an empty string, or None and the reason why it has no fingerprint.
 
     Args:
         build: A function, method, partial or callable object.
-        attributes: Attributes of the object whose method it is, where these are known better than from the object.
+        attributes: Attributes that stand for the object whose method it is; None reads all of the object's.
     """
     try:
         reader = _Reader()
@@ -59,29 +69,29 @@ def fingerprint(build: Any, attributes: Mapping[str, Any] | None = None) -> tupl
         return (reader.read(getattr(build, "__func__", build)), reader.read(cls), reader.read(dict(attributes))), ""
     except Unreadable as reason:
         return None, str(reason)
-    except Exception as error:  # whatever a stranger's object does when it is looked at
+    except Exception as error:  # user objects may raise anything when they are inspected
         return None, repr(error)
 
 
 class _Reader:
-    """Reads values recursively; what is met again is named by its number, so that cycles end."""
+    """Recursive reader of values; an object that was seen before is represented by its number, so that cycles end."""
 
     def __init__(self) -> None:
-        self.met: dict[int, int] = {}
-        self.alive: list[Any] = []
-        self.names: frozenset[str] = frozenset()  # that the present code uses
-        self.modules: set[str] = set()  # that are being read
+        self.numbers: dict[int, int] = {}  # of the objects seen so far, by id
+        self.kept_alive: list[Any] = []  # an id is unique among living objects only
+        self.names: frozenset[str] = frozenset()  # names in the code of the functions that are being read
+        self.open_modules: set[str] = set()  # modules that are being read
 
     def read(self, value: Any) -> Hashable:
         if type(value) in ATOMS or isinstance(value, np.dtype):
             # 1, 1.0 and True are equal, and so are 0.0 and -0.0, but build different graphs
             return type(value).__name__, repr(value) if isinstance(value, float | complex) else value
-        if id(value) in self.met:
-            return "again", self.met[id(value)]
-        if len(self.met) > MOST:
+        if id(value) in self.numbers:
+            return "seen", self.numbers[id(value)]
+        if len(self.numbers) > MAX_OBJECTS:
             raise Unreadable("too many objects")
-        self.met[id(value)] = len(self.met)
-        self.alive.append(value)  # ids are of living objects
+        self.numbers[id(value)] = len(self.numbers)
+        self.kept_alive.append(value)
         if isinstance(value, types.ModuleType):
             return self.read_module(value)
         if isinstance(value, types.FunctionType):
@@ -113,14 +123,14 @@ class _Reader:
         return self.read_object(value)
 
     def read_module(self, module: types.ModuleType) -> Hashable:
-        """Read of a module what the present code may take from it."""
+        """Read those attributes of a module that the code being read names."""
         if _is_trusted(module.__name__):
             return "module", module.__name__
-        if module.__name__ in self.modules:
-            return "again", module.__name__
-        self.modules.add(module.__name__)
-        used = [(name, self.read_afresh(vars(module)[name])) for name in sorted(self.names) if name in vars(module)]
-        self.modules.remove(module.__name__)
+        if module.__name__ in self.open_modules:
+            return "seen", module.__name__
+        self.open_modules.add(module.__name__)
+        used = [(name, self.read_named(vars(module)[name])) for name in sorted(self.names) if name in vars(module)]
+        self.open_modules.remove(module.__name__)
         return "module", module.__name__, tuple(used)
 
     def read_function(self, function: types.FunctionType) -> Hashable:
@@ -132,9 +142,9 @@ class _Reader:
             try:
                 content = cell.cell_contents
             except ValueError:
-                content = "a name without a value"
+                content = "unassigned"
             closure.append((name, self.read(content)))
-        found = (
+        result = (
             "function",
             self.read_code(function.__code__, function.__globals__),
             tuple(closure),
@@ -143,22 +153,22 @@ class _Reader:
             self.read(vars(function)),
         )
         self.names = before
-        return found
+        return result
 
     def read_code(self, code: types.CodeType, scope: Mapping[str, Any]) -> Hashable:
         used = []
         for name in code.co_names:
             if name in scope:
-                used.append((name, self.read_afresh(scope[name])))
-            elif name in BY_NAME:
+                used.append((name, self.read_named(scope[name])))
+            elif name in DYNAMIC_LOOKUPS:
                 raise Unreadable(f"{name}() in {code.co_name}")
             if name in sys.modules and not _is_trusted(name):  # imported inside the function
-                used.append((f"import {name}", self.read_afresh(sys.modules[name])))
+                used.append((f"import {name}", self.read_named(sys.modules[name])))
         constants = [self.read_code(c, scope) if isinstance(c, types.CodeType) else self.read(c) for c in code.co_consts]
         return code.co_code, code.co_names, code.co_varnames, code.co_argcount, tuple(constants), tuple(used)
 
-    def read_afresh(self, value: Any) -> Hashable:
-        """Read a module again: another function may take other things from it."""
+    def read_named(self, value: Any) -> Hashable:
+        """Read a value that code names; a user's module is read even if seen before: other code may name other attributes."""
         is_users = isinstance(value, types.ModuleType) and not _is_trusted(value.__name__)
         return self.read_module(value) if is_users else self.read(value)
 
@@ -166,7 +176,9 @@ class _Reader:
         if _is_trusted(cls.__module__):
             return "class", cls
         bases = tuple(self.read(base) for base in cls.__mro__[1:])
-        skipped = OF_CLASSES | OF_DATACLASSES if "__dataclass_fields__" in vars(cls) else OF_CLASSES
+        skipped = GENERATED_CLASS_ATTRIBUTES
+        if "__dataclass_fields__" in vars(cls):
+            skipped = skipped | GENERATED_DATACLASS_ATTRIBUTES
         content = [(name, self.read_member(value)) for name, value in vars(cls).items() if name not in skipped]
         return "class", cls, bases, tuple(content)
 

@@ -1,10 +1,9 @@
-"""A fitted gp, its PyMC model and a point come in; graph, data and parameters go out, ready to be conditioned."""
+"""Fitted gp: its posterior graph, training data and draws of its hyperparameters."""
 
 __all__ = ["FittedGP", "model_in_context", "read_fitted", "read_fitted_graphs"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -13,35 +12,43 @@ from pytensor.graph.basic import Variable
 
 from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import DataError
-from pymc_botorch.graph.compile import ConditionedPosterior
-from pymc_botorch.graph.observations import Kind, read_observations
-from pymc_botorch.graph.posterior import PosteriorGraph, read_posterior
-from pymc_botorch.graph.readings import ConditionedReadings, readings
-from pymc_botorch.graph.structures import compiled_posterior
-from pymc_botorch.graph.training import check_data
+from pymc_botorch.graph.gps.marginal import Kind, read_observations
+from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
+from pymc_botorch.graph.gps.values import check_data, check_inputs
+from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior, compiled_posterior, condition, noise_of
 from pymc_botorch.inference.points import read_point
+from pymc_botorch.inference.training_data import Role, TrainingData
 
 
 @dataclass(frozen=True)
 class FittedGP:
-    """A gp as it was fitted: by value, without a reference to the PyMC model.
+    """A fitted gp, by value: it holds no reference to the PyMC model.
 
     Attributes:
         graph: The posterior of the noise-free function, or of new observations.
         data: A value for each of ``graph.data``.
-        point: A value for each of ``graph.parameters``.
-        kind: ``"exact"`` where the posterior is the gp's prior given the data; of a ``"sparse"`` approximation or a
-            ``"component"`` of a sum it is not.
+        roles: Those of ``data`` that are training data, which new data replace.
+        draws: ``S`` draws of each of ``graph.parameters``, ``S x ...``; a point is one draw.
+        num_draws: ``S``.
+        kind: ``"exact"`` where the posterior is the gp's prior given the data; that of a ``"sparse"`` approximation or a
+            ``"component"`` of a sum is not.
         tier: How the posterior is compiled.
-        raw_X: The data that the gp's inputs are computed from inside the PyMC model, where they are; else None.
+        raw_X: The data that the PyMC model computes the gp's inputs from, if it does; else None.
     """
 
     graph: PosteriorGraph
     data: Mapping[str, np.ndarray]
-    point: Mapping[str, np.ndarray]
+    roles: Mapping[str, Role]
+    draws: Mapping[str, np.ndarray]
+    num_draws: int
     kind: Kind
     tier: Tier
     raw_X: np.ndarray | None
+
+    @property
+    def is_latent(self) -> bool:
+        """Whether each draw carries the function at the training inputs."""
+        return self.graph.latent is not None
 
     @property
     def X(self) -> np.ndarray:
@@ -50,57 +57,107 @@ class FittedGP:
 
     @property
     def y(self) -> np.ndarray:
-        """Training targets as the gp saw them, ``n``."""
-        return self.data["y"]
-
-    def with_data(self, X: np.ndarray, y: np.ndarray) -> Self:
-        """Return the gp given other data, with the same hyperparameters.
-
-        Raises:
-            DataError: If the data are unusable, or each observation has a noise of its own and there are now more or fewer.
-        """
-        check_data(X, y)
-        if len(y) != len(self.y) and self.graph.per_observation > {"X", "y"}:
-            raise DataError(
-                f"There are {len(y)} observations, but the noise of {len(self.y)}. Pass data of the same length, or refit."
-            )
-        return replace(self, data={**self.data, "X": X, "y": y}, raw_X=None)
-
-    def with_noise_scaled(self, factor: float) -> Self:
-        """Return the gp with the known sds of its observations multiplied: they are in the units of the outcome."""
-        known = self.graph.per_observation - {"X", "y"}
-        return replace(self, data={**self.data, **{name: factor * self.data[name] for name in known}})
-
-    def with_point(self, point: Mapping[str, np.ndarray]) -> Self:
-        """Return the gp with other hyperparameters.
-
-        Raises:
-            DataError: If they are not of the same names and shapes.
-        """
-        shapes = ({name: np.shape(value) for name, value in values.items()} for values in (self.point, point))
-        if (expected := next(shapes)) != (given := next(shapes)):
-            raise DataError(f"The hyperparameters have shapes {given}. Pass those of this gp, {expected}.")
-        return replace(self, point={name: point[name] for name in self.point})
+        """Training targets as the gp saw them, ``n``; of a latent gp the function at ``X`` in each draw, ``S x n``."""
+        return self.data["y"] if self.graph.latent is None else self.draws[self.graph.latent]
 
     @property
-    def each(self) -> "Sequence[FittedGP]":
-        """The gp at each of its draws, of which a point is one."""
-        return [self]
+    def training_data(self) -> TrainingData:
+        """Inputs and targets as the gp saw them, with the known sds if a builder was given any."""
+        return TrainingData(self.X, self.y, next((self.data[name] for name, role in self.roles.items() if role == "sigma"), None))
 
-    @cached_property
-    def readings(self) -> ConditionedReadings:
-        """What else can be read of the posterior, given data and point; factorised once."""
-        return readings(self.graph, self.tier).condition([*self.data.values(), *self.point.values()])
+    @property
+    def jitter(self) -> float:
+        """Jitter on the diagonal of the training covariance (a variance)."""
+        return float(self.data["jitter"])
 
-    def prior(self) -> ConditionedPosterior:
-        """Return the prior: the posterior given no data."""
-        none = {name: array[:0] if name in self.graph.per_observation else array for name, array in self.data.items()}
-        point = {name: array[:0] if name == self.graph.latent else array for name, array in self.point.items()}
-        return compiled_posterior(self.graph, self.tier).condition([*none.values(), *point.values()])
+    def with_data(self, new: TrainingData) -> Self:
+        """Return the gp given other data, with the same hyperparameters; what it computes from data is recomputed.
 
-    def condition(self) -> ConditionedPosterior:
-        """Return the posterior, given data and point (compiles its structure where that is new)."""
-        return compiled_posterior(self.graph, self.tier).condition([*self.data.values(), *self.point.values()])
+        Raises:
+            DataError: If the data are unusable, do not fit the draws of a latent function, or differ in length from known sds
+                that are no training data.
+        """
+        n = len(new.X)
+        data = {**self.data, **{name: new.value(role) for name, role in self.roles.items()}}
+        if self.graph.latent is not None:
+            check_inputs(new.X)
+            if new.y.shape != (self.num_draws, n):
+                raise DataError(
+                    f"The draws of {self.graph.latent} have shape {new.y.shape}. Pass a value for each of {self.num_draws} draws "
+                    f"at each of {n} inputs."
+                )
+            return replace(self, data=data, draws={**self.draws, self.graph.latent: new.y}, raw_X=None)
+        check_data(new.X, new.y)
+        known = data.get("sigma", np.zeros(()))
+        if known.ndim and len(known) != n:
+            raise DataError(
+                f"There are {n} observations, but {len(known)} known sds. Pass data of the same length, or refit; if "
+                "build_gp sets the sds, pass their squares as train_Yvar instead: build_gp takes the sds as third argument."
+            )
+        return replace(self, data=data, raw_X=None)
+
+    def with_noise_scaled(self, factor: float) -> Self:
+        """Return the gp with the known sds of its observations, which are in the units of the outcome, multiplied."""
+        known = {name for name, role in self.roles.items() if role == "sigma"} | ({"sigma"} & set(self.data))
+        lifted = set(self.data) - set(self.roles) - known - {"X", "y", "jitter", "Xu"}
+        if factor != 1.0:
+            known |= {name for name in lifted if self.data[name].shape == (len(self.X),) and self._multiplies_noise(name)}
+        return replace(self, data={**self.data, **{name: factor * self.data[name] for name in known}})
+
+    def _multiplies_noise(self, name: str) -> bool:
+        """Return whether the noise is proportional to a datum, as to known sds times a parameter."""
+        twice = replace(self, data={**self.data, name: 2 * self.data[name]})
+        noise = self.noise(0)
+        return bool((noise > 0).all()) and np.allclose(twice.noise(0), 2 * noise, rtol=1e-9, atol=0)
+
+    def with_draws(self, draws: Mapping[str, np.ndarray]) -> Self:
+        """Return the gp with other draws of its hyperparameters, of any number.
+
+        Raises:
+            DataError: If names or shapes are not those of this gp, or the parameters differ in their number of draws.
+        """
+        expected = {name: np.shape(value)[1:] for name, value in self.draws.items()}
+        given = {name: np.shape(value)[1:] for name, value in draws.items()}
+        numbers = {len(value) if np.ndim(value) else 0 for value in draws.values()} or {self.num_draws}
+        if expected != given or len(numbers) != 1 or 0 in numbers:
+            what = "hyperparameters" if self.num_draws == 1 else "draws"
+            raise DataError(
+                f"The {what} have shapes {given} ({sorted(numbers)} draws of each). Pass as many draws of each of this gp's "
+                f"hyperparameters, {expected}."
+            )
+        return replace(self, draws={name: np.asarray(draws[name]) for name in self.draws}, num_draws=numbers.pop())
+
+    def with_draws_of_model(self, draws: Mapping[str, np.ndarray], num_draws: int) -> Self:
+        """Return the gp with its part of the draws ``S x ...`` of all parameters of the PyMC model."""
+        return replace(self, draws={name: draws[name] for name in self.graph.parameters}, num_draws=num_draws)
+
+    def noise(self, draw: int) -> np.ndarray:
+        """Return the noise of the training observations in a draw: one sd, ``n`` sds or their covariance ``n x n``."""
+        functions, values = compiled_posterior(self.graph, self.tier), self._values(draw)
+        inputs = [np.asarray(value, dtype=symbol.type.dtype) for value, symbol in zip(values, self.graph.inputs, strict=True)]
+        return noise_of(functions, inputs, n=len(self.X))
+
+    def conditioned(self) -> Iterator[ConditionedPosterior]:
+        """Yield the posterior at each draw (compiles its structure where that is new).
+
+        Raises:
+            DataError: If the noise is that of another number of observations.
+            FitError: If a training covariance cannot be factorised.
+        """
+        functions = compiled_posterior(self.graph, self.tier)
+        return (condition(functions, self._values(s), n=len(self.X)) for s in range(self.num_draws))
+
+    def prior(self) -> Iterator[ConditionedPosterior]:
+        """Yield the prior at each draw: the posterior given no data, with what the model computed from its data as it was."""
+        functions = compiled_posterior(self.graph, self.tier)
+        no_noise = np.zeros((0,) * self.graph.given_noise.type.ndim)
+        none = replace(self, data={name: array[:0] if name in ("X", "y") else array for name, array in self.data.items()})
+        if (latent := self.graph.latent) is not None:
+            none = replace(none, draws={**self.draws, latent: self.draws[latent][:, :0]})
+        return (condition(functions, none._values(s), n=0, noise=no_noise) for s in range(self.num_draws))
+
+    def _values(self, draw: int) -> list[np.ndarray]:
+        return [*self.data.values(), *(values[draw, ...] for values in self.draws.values())]
 
 
 def read_fitted(
@@ -112,18 +169,18 @@ def read_fitted(
     jitter: float | None,
     inputs_transformed: bool,
 ) -> tuple[FittedGP, FittedGP | None]:
-    """Return everything that the posterior of ``gp`` at ``point`` needs; compiles nothing.
+    """Return ``gp`` with the hyperparameters ``point``; compiles nothing.
 
-    The second is the posterior of new observations where their noise is a covariance function, else None: independent
-    noise is added to the first.
+    The second value is the gp of new observations where their noise is a covariance function, else None: independent noise
+    is added to the first.
 
     Args:
-        gp: See :meth:`pymc_botorch.PyMCGP.from_fitted`, also for the other arguments.
+        gp: A gp as :meth:`pymc_botorch.PyMCGP.from_fitted` takes it.
         point: One value per parameter.
         model: The PyMC model; None takes the one in context.
-        given: For additive components.
-        jitter: None reads it from the model.
-        inputs_transformed: Whether a transform of the inputs was declared.
+        given: As in ``gp.conditional``, for additive components.
+        jitter: Jitter of the training covariance; None reads it from the model.
+        inputs_transformed: Whether the caller has declared the transform of the inputs that the model applies.
 
     Raises:
         UnsupportedGPError: If the gp is of another class.
@@ -133,17 +190,16 @@ def read_fitted(
     pm_model = model_in_context(model)
     graphs = read_fitted_graphs(gp, pm_model, given, jitter=jitter, inputs_transformed=inputs_transformed)
     values = read_point(pm_model, point, {name for fitted, _ in graphs for name in fitted.graph.parameters})
-    function, *observation = [
-        replace(fitted, point={name: values[name] for name in fitted.graph.parameters}) for fitted, _ in graphs
-    ]
+    draws = {name: value[None] for name, value in values.items()}
+    function, *observation = [fitted.with_draws_of_model(draws, 1) for fitted, _ in graphs]
     return function, (observation[0] if observation else None)
 
 
 def model_in_context(model: pm.Model | None) -> pm.Model:
-    """Return the model, or that in context where it is None.
+    """Return ``model``, or the one in context if it is None.
 
     Raises:
-        TypeError: If there is none.
+        TypeError: If ``model`` is not a ``pm.Model``, or is None outside the context of one.
     """
     if not isinstance(model, pm.Model | None):
         raise TypeError(f"model is a {type(model).__name__}. Pass the pm.Model of the gp.")
@@ -159,15 +215,27 @@ def read_fitted_graphs(
     *,
     jitter: float | None = None,
     inputs_transformed: bool = False,
+    roles: Mapping[Variable, Role] | None = None,
 ) -> list[tuple[FittedGP, dict[str, Variable]]]:
-    """Return the gp without a point, and what in the PyMC model its data stand for; see :func:`read_fitted`.
+    """Return the gp without draws, with the variables of the PyMC model that its data stand for; see :func:`read_fitted`.
 
-    A second entry is the posterior of new observations, where their noise is a covariance function.
+    A second entry is the gp of new observations, where their noise is a covariance function.
+
+    Args:
+        gp: A gp as :func:`read_fitted` takes it.
+        pm_model: Its PyMC model.
+        given: As in ``gp.conditional``, for additive components.
+        jitter: Jitter of the training covariance; None reads it from the model.
+        inputs_transformed: Whether the caller has declared the transform of the inputs that the model applies.
+        roles: Variables of the model that are training data; None takes the gp's own ``pm.Data``.
     """
     observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
     correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)
-    found = []
+    known: Mapping[Variable, Role] = roles or {variable: role for role, variable in observations.variables.items()}
+    graphs = []
     for noisy in (False, True)[: 1 + correlated]:
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
-        found.append((FittedGP(graph, data, {}, observations.kind, config.linker, observations.raw_X), sources))
-    return found
+        own: dict[str, Role] = {"X": "X", "y": "y"}
+        own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
+        graphs.append((FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X), sources))
+    return graphs

@@ -1,4 +1,4 @@
-"""A point as people have it comes in, one checked value per parameter goes out, on its natural scale."""
+"""Points (one value per parameter, as ``pm.find_MAP`` returns or of one draw), checked against the PyMC model."""
 
 __all__ = ["read_point"]
 
@@ -14,23 +14,24 @@ from pytensor.graph.traversal import ancestors
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError
-from pymc_botorch.graph.likelihoods import QUICK
+from pymc_botorch.graph.compiling.functions import QUICK
 from pymc_botorch.inference.arviz_data import stack_draws
 
-AGREEMENT = 1e-5  # relative, of a value and its transformed copy, which find_MAP returns side by side
+COPY_RTOL = 1e-5
+"""Relative tolerance between a value and its transformed copy, both of which ``pm.find_MAP`` returns."""
 
 
 def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return the values of the parameters ``names``.
+    """Return the values of the parameters ``names``, on their natural scale.
 
     Args:
         pm_model: The model of these parameters.
         point: What ``pm.find_MAP`` returns: values by name, on the natural scale, on the transformed one
             (``ell_log__``) or both; deterministics are ignored. Or ArviZ data with a posterior of one draw.
-        names: The free random variables that are needed.
+        names: Names of the free random variables whose values are needed.
 
     Returns:
-        An array for each name, in the order of the model.
+        One array per name, in the order of the model.
 
     Raises:
         DataError: If a parameter is missing, has the wrong shape, is not finite or contradicts its transformed copy,
@@ -40,9 +41,9 @@ def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str
     _check_names(values, pm_model)
     found: dict[str, np.ndarray] = {}
     for rv in pm_model.free_RVs:
-        natural = _natural_value(pm_model, rv, values, found)
-        if natural is not None:
-            found[rv.name] = natural
+        value = _natural_value(pm_model, rv, values, found)
+        if value is not None:
+            found[rv.name] = value
     wanted = set(names)
     if missing := [rv.name for rv in pm_model.free_RVs if rv.name in wanted - set(found)]:
         raise DataError(
@@ -75,7 +76,7 @@ def _check_names(values: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:
 def _natural_value(
     pm_model: pm.Model, rv: TensorVariable, values: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
 ) -> np.ndarray | None:
-    """Return the value of one free variable, from either scale; None where the point has neither."""
+    """Return one free variable's value on its natural scale, given on either; None if the point has neither."""
     value_var, transform = pm_model.rvs_to_values[rv], pm_model.rvs_to_transforms[rv]
     natural = _checked(rv.name, values[rv.name], rv) if rv.name in values else None
     if transform is not None and natural is not None:
@@ -91,11 +92,11 @@ def _natural_value(
         if natural is not None:
             return natural
         raise DataError(
-            f"The point has {value_var.name}, whose scale depends on {', '.join(parents)}, and no value for that. Pass {rv.name} "
-            "on its natural scale, or the parents too."
+            f"The point has {value_var.name}, whose transformed scale depends on {', '.join(parents)}, but no value for "
+            f"{', '.join(parents)}. Pass {rv.name} on its natural scale, or add the missing values."
         )
     derived = np.asarray(backward.eval(mode=QUICK))
-    if natural is not None and not np.allclose(natural, derived, rtol=AGREEMENT):
+    if natural is not None and not np.allclose(natural, derived, rtol=COPY_RTOL):
         raise DataError(
             f"The point contradicts itself: {rv.name} is {natural}, but {value_var.name} = {transformed} means {derived}. "
             "Pass only one of the two."
@@ -104,7 +105,7 @@ def _natural_value(
 
 
 def _check_support(rv: TensorVariable, transform: Any, found: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:
-    """Refuse a value that the variable's transform cannot map, as far as its parents are known."""
+    """Raise if a value is outside its support, where the transform is NaN; not checked while parents are unknown."""
     known = {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
     (forward,) = graph_replace([transform.forward(rv, *rv.owner.inputs)], known, strict=False)
     if not set(ancestors([forward], blockers=pm_model.free_RVs)).isdisjoint(pm_model.free_RVs):
@@ -115,7 +116,7 @@ def _check_support(rv: TensorVariable, transform: Any, found: Mapping[str, np.nd
 
 
 def _checked(name: str, value: np.ndarray, like: TensorVariable) -> np.ndarray:
-    """Return ``value`` if it is finite and of the shape of ``like``."""
+    """Return ``value`` if it is finite and has the shape of ``like``."""
     shape = like.type.shape
     if None in shape:
         shape = tuple(int(length) for length in like.shape.eval(mode=QUICK))

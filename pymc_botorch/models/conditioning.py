@@ -1,32 +1,77 @@
-"""New observations come in, checked and laid beside the old ones; a copy of the model to hold them goes out."""
+"""A state given more observations, checked and laid beside the old ones."""
 
-__all__ = ["append_observations", "check_observations", "twin_of"]
+__all__ = ["add_observations", "with_state"]
 
 import copy
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import Any
 
 import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from torch import Tensor
 
-from pymc_botorch.models.errors import InvalidDataError
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.posterior.process import ConditionedProcess
+from pymc_botorch.models.state import State, TrainingTensors
 
-if TYPE_CHECKING:
-    from pymc_botorch.models.contract import AbstractPyMCGP
 
-
-def check_observations(inputs: Tensor, targets: Tensor, variances: Tensor) -> None:
-    """Refuse targets or noise that do not fit the inputs.
+def add_observations(state: State, X: Tensor, inputs: Tensor, targets: Tensor, variances: Tensor) -> State:
+    """Return the state given more observations, with the same hyperparameters.
 
     Args:
-        inputs: ``... x q x d``.
-        targets: ``... x q``.
-        variances: ``... x q`` or ``... x 1``.
+        state: That before.
+        X: Raw inputs, ``... x q x d``.
+        inputs: The same as the gp takes them.
+        targets: ``(more batches) x ... x q``, in the units of the gp.
+        variances: Of their noise, in the units of the gp: ``... x q`` or ``... x 1``.
 
     Raises:
-        BotorchTensorDimensionError: If their points or batches do not fit.
-        InputDataError: If they are not finite, or a variance is negative.
+        BotorchTensorDimensionError: If points or batches do not fit.
+        InputDataError: If observations are not finite, or a variance is negative.
+        UnsupportedError: If the posterior given more observations does not follow from this one.
     """
+    if state.observation is not None:
+        raise UnsupportedModelError(
+            "The observation noise is a covariance function, so new observations depend on the training ones beyond the "
+            "function. Refit with all data, or use independent noise (a number, a random variable or a vector)."
+        )
+    if state.fitted.kind == "component":
+        raise UnsupportedModelError(
+            "This gp is a component of a sum, and observations are of the sum. Condition the model of the sum."
+        )
+    _check_observations(inputs, targets, variances)
+    batch = torch.broadcast_shapes(variances.shape[:-1], targets.shape[:-1])
+    variances, scale = variances.expand(*batch, targets.shape[-1]), state.units.scale
+    outcomes = state.units.offset + scale * targets
+    process = ConditionedProcess(state.process, inputs, outcomes, scale**2 * (variances + state.jitter))
+    batch, old = process.batch_shape, state.training
+    training = TrainingTensors(
+        _append(old.raw_X, X.detach().to(torch.float64), 2, batch),
+        _append(old.inputs, inputs.detach(), 2, batch),
+        _append(old.targets, targets.detach(), 1, batch),
+        old.dtype,
+    )
+    noise = _append(state.noise, variances.detach(), 1, batch) if state.noise_is_known else state.noise
+    return replace(state, process=process, training=training, noise=noise)
+
+
+def with_state[Model: torch.nn.Module](model: Model, state: State) -> Model:
+    """Return a copy of a model with another state; all but the transforms is shared."""
+    twin: Any = model.__new__(type(model))
+    twin.__dict__.update(model.__dict__)
+    for name in ("_parameters", "_buffers", "_modules"):
+        twin.__dict__[name] = dict(model.__dict__[name])
+    for name in ("input_transform", "outcome_transform"):
+        if name in twin._modules:  # their mode is switched with the model's
+            twin._modules[name] = copy.deepcopy(twin._modules[name])
+    if state.units.transform is not None:
+        state = replace(state, units=state.units._replace(transform=twin.outcome_transform))
+    twin._state = state
+    return twin
+
+
+def _check_observations(inputs: Tensor, targets: Tensor, variances: Tensor) -> None:
+    """Refuse targets ``... x q`` or noise ``... x q`` or ``... x 1`` that do not fit the inputs ``... x q x d``."""
     q = inputs.shape[-2]
     if targets.shape[-1] != q or variances.shape[-1] not in (1, q):
         raise BotorchTensorDimensionError(
@@ -46,21 +91,7 @@ def check_observations(inputs: Tensor, targets: Tensor, variances: Tensor) -> No
         )
 
 
-def append_observations(old: Tensor, new: Tensor, event_dims: int, batch: torch.Size) -> Tensor:
+def _append(old: Tensor, new: Tensor, event_dims: int, batch: torch.Size) -> Tensor:
     """Return old and new observations after one another, each expanded to the same batches."""
     parts = [part.expand(*batch, *part.shape[part.ndim - event_dims :]) for part in (old, new)]
     return torch.cat(parts, dim=-event_dims)
-
-
-def twin_of[Model: AbstractPyMCGP](model: Model) -> Model:
-    """Return a copy whose attributes can be replaced; all but the transforms is shared."""
-    twin = model.__new__(type(model))
-    twin.__dict__.update(model.__dict__)
-    for name in ("_parameters", "_buffers", "_modules"):
-        twin.__dict__[name] = dict(model.__dict__[name])
-    for name in ("input_transform", "outcome_transform"):
-        if name in twin._modules:  # their mode is switched with the model's
-            twin._modules[name] = copy.deepcopy(twin._modules[name])
-    if twin.outcome_units.transform is not None:
-        twin.outcome_units = twin.outcome_units._replace(transform=twin.outcome_transform)
-    return twin

@@ -1,8 +1,7 @@
-"""What BoTorch expects of any of our models, on top of a Gaussian process given data: ``AbstractPyMCGP``."""
+"""What BoTorch expects of any of our models, on top of a state."""
 
 __all__ = ["AbstractPyMCGP"]
 
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
@@ -15,20 +14,24 @@ from botorch.models.utils import fantasize
 from botorch.posteriors import GPyTorchPosterior, Posterior
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.models import GP
+from linear_operator import to_linear_operator
 from torch import Tensor
 
-from pymc_botorch.models.errors import UnsupportedModelError
+from pymc_botorch.models.conditioning import add_observations, with_state
+from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.gradients import GradientsMixin
-from pymc_botorch.models.normal import add_noise, normal_at
-from pymc_botorch.models.process import AbstractProcess
-from pymc_botorch.models.units import Units
+from pymc_botorch.models.likelihoods import gaussian_likelihood
+from pymc_botorch.models.posterior.normal import add_noise, normal_at
+from pymc_botorch.models.posterior.process import AbstractProcess
+from pymc_botorch.models.state import prior_process
+from pymc_botorch.models.state_dict import StateDictMixin
+from pymc_botorch.models.transforms import Units
 
 
-class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
+class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, FantasizeMixin):
     """A BoTorch model that reads a posterior of PyMC.
 
-    It is a ``GPyTorchModel`` by its interface only: no kernel, mean or prediction strategy of GPyTorch is used. Subclasses
-    say what they are conditioned on.
+    It is a ``GPyTorchModel`` by its interface only: no kernel, mean or prediction strategy of GPyTorch is used.
     """
 
     _num_outputs = 1
@@ -36,42 +39,15 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
 
     _posterior_class: type[GPyTorchPosterior] = GPyTorchPosterior
 
-    process: AbstractProcess
-    """The noise-free function given the data, in the units of the outcome."""
-
-    outcome_units: Units
-    """How the units of the outcome relate to those of the gp."""
+    @property
+    def process(self) -> AbstractProcess:
+        """The noise-free function given the data, in the units of the outcome."""
+        return self.state.process
 
     @property
-    @abstractmethod
-    def observation_process(self) -> AbstractProcess | None:
-        """New observations given the data, where their noise is correlated; None where a variance says it all."""
-
-    @property
-    @abstractmethod
-    def noise_variance(self) -> Tensor:
-        """Variance of a new observation about the function, in the units of the gp: ``()``, or one for each batch."""
-
-    @property
-    @abstractmethod
-    def observation_jitter(self) -> float:
-        """What a refit would add to the noise variance of an observation, in squared units of the gp."""
-
-    @property
-    @abstractmethod
-    def num_inputs(self) -> int:
-        """Number of columns of raw inputs."""
-
-    @abstractmethod
-    def _given(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
-        """Return the model given more observations.
-
-        Args:
-            X: Raw inputs, ``... x q x d``; None undoes the input transform.
-            inputs: The same as the gp takes them.
-            targets: ``(more batches) x ... x q``, in the units of the gp.
-            noise: Variances of these targets, in the units of the gp; None takes the model's.
-        """
+    def outcome_units(self) -> Units:
+        """How the units of the outcome relate to those of the gp."""
+        return self.state.units
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -112,17 +88,18 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
         if self.training:
             self.eval()
+        state = self.state
         like = X if X.is_floating_point() else X.to(torch.float64)
         inputs = X if X.dtype == torch.float64 else X.to(torch.float64)
         if "input_transform" in self._modules:
             inputs = self.transform_inputs(inputs)
-        correlated = self.observation_process if observation_noise is True else None
-        mvn = normal_at(inputs, correlated or self.process, like)
+        correlated = state.observation_process if observation_noise is True else None
+        mvn = normal_at(inputs, correlated or state.process, like)
         if correlated is None and observation_noise is not False:
             mvn = add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
         posterior = self._posterior_class(mvn)
-        if self.outcome_units.transform is not None:
-            posterior = self.outcome_units.transform.untransform_posterior(posterior, X=inputs)
+        if state.units.transform is not None:
+            posterior = state.units.transform.untransform_posterior(posterior, X=inputs)
         return posterior if posterior_transform is None else posterior_transform(posterior=posterior, X=inputs)
 
     def __call__(self, X: Tensor, *_: Any, **__: Any) -> MultivariateNormal:
@@ -166,7 +143,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
         if noise is not None and noise.shape[-1:] != (1,):
             raise BotorchTensorDimensionError(f"noise has shape {tuple(noise.shape)}. Pass variances of the shape of Y.")
         variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
-        return self._given(X, inputs, targets.squeeze(-1), variances)
+        return self._with_observations(X, inputs, targets.squeeze(-1), variances)
 
     def get_fantasy_model(self, inputs: Tensor | list[Tensor], targets: Tensor, noise: Tensor | None = None) -> Self:
         """Return this model given more observations, as GPyTorch's method of this name.
@@ -177,17 +154,52 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
             noise: Variances of ``targets``; None takes the model's.
         """
         X = (inputs[0] if isinstance(inputs, list | tuple) else inputs).to(torch.float64)
-        return self._given(None, X, targets.to(torch.float64), noise)
+        return self._with_observations(None, X, targets.to(torch.float64), noise)
+
+    def _with_observations(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+        """Return the model given more observations.
+
+        Args:
+            X: Raw inputs, ``... x q x d``; None undoes the input transform.
+            inputs: The same as the gp takes them.
+            targets: ``(more batches) x ... x q``, in the units of the gp.
+            noise: Variances of these targets, in the units of the gp; None takes the model's.
+        """
+        self._check_not_latent()
+        variances = self.noise_variance.unsqueeze(-1) if noise is None else noise
+        state = add_observations(self.state, self._undo(inputs) if X is None else X, inputs, targets, variances)
+        new = with_state(self, state)
+        if state.noise_is_known:
+            new._modules["likelihood"] = gaussian_likelihood(state.noise, known=True)
+        return new
+
+    def forward(self, X: Tensor) -> MultivariateNormal:
+        """Return the prior at ``X``, in the units of the gp: PyMC's mean and covariance functions, without data.
+
+        At the training inputs PyMC's jitter is on the diagonal: with the noise of the likelihood it is the covariance that
+        PyMC factorises, on which BoTorch's leave-one-out predictions rest. In training mode ``X`` is raw and the input
+        transform is applied, as in BoTorch's models.
+
+        Raises:
+            UnsupportedError: For a component of a sum and for a sparse approximation.
+        """
+        if self.state.fitted.kind != "exact":
+            raise UnsupportedModelError(
+                "This gp is a component of a sum or a sparse approximation: its posterior is not its prior given the data. "
+                "Use the sum, or pm.gp.Marginal."
+            )
+        inputs = (self.transform_inputs(X) if self.training else X).to(torch.float64)
+        with botorch_errors():
+            mean, cov = prior_process(self.state).joint(inputs)
+        if inputs.shape == self.state.training.inputs.shape and torch.equal(inputs, self.state.training.inputs):
+            cov = cov + self.observation_jitter * torch.eye(cov.shape[-1], dtype=cov.dtype)
+        return MultivariateNormal(mean.to(X), to_linear_operator(cov.to(X)))
 
     def subset_output(self, idcs: list[int]) -> Self:
         """Return the model of the outcomes ``idcs``: itself, there being one."""
         if idcs not in ([0], [-1]):
             raise UnsupportedModelError(f"idcs is {idcs}, but there is one outcome. Pass [0].")
         return self
-
-    def custom_fit(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse to be fitted by ``fit_gpytorch_mll``: there are no GPyTorch parameters."""
-        self.added_loss_terms()
 
     def added_loss_terms(self) -> NoReturn:
         """Refuse to be part of a GPyTorch marginal log likelihood, which would leave PyMC's priors out."""
@@ -198,6 +210,7 @@ class AbstractPyMCGP(GPyTorchModel, GP, FantasizeMixin, GradientsMixin):
 
     def _noise_at(self, observation_noise: Tensor | bool, mean: Tensor) -> Tensor:
         """Return the variance to add at each point, in squared units of the outcome, in the shape of ``mean``."""
+        self._check_not_latent()
         if observation_noise is True:
             noise = self.noise_variance.unsqueeze(-1) + (self.observation_jitter if fantasize.on() else 0.0)
         elif isinstance(observation_noise, Tensor) and observation_noise.shape[-1:] == (1,):

@@ -1,10 +1,10 @@
-"""A gp with draws of its hyperparameters comes in, a BoTorch ensemble goes out: ``AbstractEnsemble``."""
+"""BoTorch's conventions for ensembles: draws of the hyperparameters as a batch dimension, last but two."""
 
 __all__ = ["AbstractEnsemble"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -14,16 +14,14 @@ from botorch.posteriors.fully_bayesian import MCMC_DIM, GaussianMixturePosterior
 from botorch.sampling import MCSampler
 from torch import Tensor
 
-from pymc_botorch.inference.build import BuiltGP, TrainingData
-from pymc_botorch.inference.draws import FittedDraws
-from pymc_botorch.inference.fitted import FittedGP
-from pymc_botorch.models.built_gp import AbstractBuiltGP
-from pymc_botorch.models.errors import UnsupportedModelError
-from pymc_botorch.models.mixture import MixtureProcess
-from pymc_botorch.models.process import AbstractProcess, CompiledProcess
+from pymc_botorch.errors import DataError
+from pymc_botorch.inference.fit.idata import draws_to_datatree, to_datatree
+from pymc_botorch.inference.fit.importance import WeightedDraws
+from pymc_botorch.models.builder import AbstractBuiltGP
+from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 
-KEPT_BYTES = 2**30
-"""Of factorised training covariances, ``8 S n^2`` in all: those of further draws are computed anew at each call."""
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class AbstractEnsemble(AbstractBuiltGP):
@@ -32,8 +30,6 @@ class AbstractEnsemble(AbstractBuiltGP):
     _is_fully_bayesian = True
     _is_ensemble = True
     _posterior_class = GaussianMixturePosterior
-
-    _fitted: FittedDraws
 
     @property
     def draws(self) -> dict[str, np.ndarray]:
@@ -60,12 +56,12 @@ class AbstractEnsemble(AbstractBuiltGP):
             >>> acquisition(torch.rand(5, 2, 1, dtype=torch.double)).shape
             torch.Size([5])
         """
-        return {name: value.copy() for name, value in self._hyperparameters.items()}
+        return {name: value.copy() for name, value in self.state.parameters.items()}
 
     @property
     def num_mcmc_samples(self) -> int:
         """Number of draws ``S``, by BoTorch's name."""
-        return self._fitted.num_draws
+        return self.state.fitted.num_draws
 
     def posterior(
         self,
@@ -131,7 +127,7 @@ class AbstractEnsemble(AbstractBuiltGP):
         fantasy._is_ensemble = False
         return fantasy
 
-    def _given(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
+    def _with_observations(self, X: Tensor | None, inputs: Tensor, targets: Tensor, noise: Tensor | None) -> Self:
         """Return the model given more observations, each draw conditioned on its own.
 
         Targets with batches have one for each draw as the last, as fantasies have. So have inputs with as many dimensions; those
@@ -141,27 +137,39 @@ class AbstractEnsemble(AbstractBuiltGP):
             X, inputs = None if X is None else X.unsqueeze(MCMC_DIM), inputs.unsqueeze(MCMC_DIM)
         if targets.ndim == 1:
             targets = targets.unsqueeze(0)
-        return super()._given(X, inputs, targets, noise)
+        return super()._with_observations(X, inputs, targets, noise)
 
-    def _process_of(self, fitted: FittedGP) -> tuple[AbstractProcess, Tensor]:
-        """Return the posterior of each draw, and the noise variances: ``S``, or ``S x n``."""
-        offset, scale = self.outcome_units.offset, self.outcome_units.scale
-        conditioned, kept = [], 0
-        for draw in fitted.each:
-            posterior = replace(draw.condition(), offset=offset, scale=scale)
-            kept += posterior.nbytes
-            conditioned.append(posterior if kept <= KEPT_BYTES else posterior.without_frozen())
-        return MixtureProcess(tuple(map(CompiledProcess, conditioned))), torch.from_numpy(
-            np.stack([c.noise for c in conditioned])
-        )
+    @property
+    def idata(self) -> "xr.DataTree":
+        """All draws of the last fit, for ArviZ, hyperparameters on their natural scale.
 
-    def _prior_of(self, fitted: FittedGP) -> AbstractProcess:
-        return MixtureProcess(tuple(CompiledProcess(draw.prior()) for draw in fitted.each))
+        ``posterior`` has draws of equal weight, also of deterministics, with the model's coords; ``sample_stats``,
+        ``observed_data`` and ``constant_data`` are beside it. Where draws have weights, ``weighted_posterior`` has them as they
+        were made, and ``weights`` their ``log_weight``. Of a model whose state was loaded, the draws that it keeps are all there
+        is; of one made by :meth:`from_fitted`, it is what was given.
+        """
+        state = self.state
+        if state.idata is not None:
+            return state.idata
+        with botorch_errors():
+            idata = draws_to_datatree(self.draws) if state.sample is None else to_datatree(self._build()[0], state.sample)
+        self._state = replace(state, idata=idata)
+        return idata
 
-    def _at(self, built: BuiltGP, data: TrainingData, point: Mapping[str, np.ndarray]) -> tuple[FittedGP, FittedGP | None]:
-        fitted, noisy = built.at(data, point)
-        S = len(next(iter(point.values())))
-        return FittedDraws.of(fitted, point, S), noisy and FittedDraws.of(noisy, point, S)
+    @property
+    def point(self) -> dict[str, Any]:
+        """One of the draws, by name, on its natural scale: what another fit can begin at (copies)."""
+        middle = self.num_mcmc_samples // 2
+        return {name: values[middle, ...].copy() for name, values in self.state.parameters.items()}
 
-    def _initial(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value[None] for name, value in point.items()}  # one draw
+    def _as_warm_start(self, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any]:
+        state = self.state
+        if missing := set(names) - set(state.parameters):
+            raise DataError(
+                f"The warm start has draws of {', '.join(sorted(state.parameters))}, but not of {', '.join(sorted(missing))}. "
+                "Pass a fit of the same model."
+            )
+        if state.sample is not None:
+            return state.sample.draws
+        point = self.point
+        return {name: point[name] for name in names}

@@ -1,4 +1,4 @@
-"""What the lower floors refuse goes out as BoTorch's exceptions, which PyMC users can still catch as Python's own."""
+"""Errors of the lower floors as BoTorch's exceptions, which PyMC users can still catch as Python's own."""
 
 __all__ = ["InvalidDataError", "UnsupportedModelError", "botorch_errors"]
 

@@ -1,33 +1,30 @@
-"""Posterior draws of a PyMC gp's hyperparameters come in, a BoTorch ensemble goes out: ``FullyBayesianPyMCGP``."""
+"""``FullyBayesianPyMCGP``: a PyMC gp with posterior draws of its hyperparameters, as a BoTorch ensemble."""
 
 __all__ = ["FullyBayesianPyMCGP"]
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
-from torch import Tensor
 
 from pymc_botorch.config import config
-from pymc_botorch.errors import DataError
 from pymc_botorch.inference.draws import read_fitted_draws
-from pymc_botorch.inference.fitted import FittedGP
-from pymc_botorch.inference.options import Method, read_options
-from pymc_botorch.inference.records import SampleRecord, as_datatree, draws_to_datatree, to_datatree
-from pymc_botorch.inference.sampling import SamplingResult, fit_draws
-from pymc_botorch.inference.weights import WeightedDraws, select
-from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.inference.fit.idata import SampleRecord, as_datatree
+from pymc_botorch.inference.fit.importance import select
+from pymc_botorch.inference.fit.options import Method, read_options
+from pymc_botorch.inference.fit.sampling import fit_draws
+from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
 
 if TYPE_CHECKING:
     import pymc as pm
-    import xarray as xr
 
     from pymc_botorch.models.pymc_gp import PyMCGP
 
@@ -82,12 +79,6 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
         >>> model.posterior(X).mean.shape, model.fit_result.method
         (torch.Size([16, 8, 1]), 'laplace')
     """
-
-    _record: SampleRecord | None = None
-    _idata: "xr.DataTree | None" = None
-
-    fit_result: SamplingResult | None = None
-    """What the last fit did; None before it, after a state was loaded, and for models made from draws."""
 
     def fit(
         self,
@@ -161,7 +152,6 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
                 seed=seed,
             )
             check_warm_start(warm_start, "an earlier fit of the same model, a fitted PyMCGP", AbstractBuiltGP)
-        self._check_can_be_fitted()
         with botorch_errors():
             built, data = self._build()
             found, stats, density, result = fit_draws(
@@ -175,9 +165,8 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             kept = select(found.log_weights, len(found.log_weights) if num_draws is None else int(num_draws))
             points = [density.natural(u) for u in found.unconstrained[kept]]
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
-            self._condition_at(built, data, stacked)
-        self._all_parameters, self.fit_result = stacked, result
-        self._record, self._idata = SampleRecord(found, stats, data), None
+            state = self._conditioned(built, data, stacked, len(points))
+            self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data)))
         return self.eval()
 
     @classmethod
@@ -192,23 +181,6 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
         chosen = {name: options.get(name, default) for name, default in defaults.items()}
         with botorch_errors():
             read_options(**{**chosen, "seed": 0 if chosen["seed"] is None else chosen["seed"]})
-
-    @property
-    def idata(self) -> "xr.DataTree":
-        """All draws of the last fit, for ArviZ, hyperparameters on their natural scale.
-
-        ``posterior`` has draws of equal weight, also of deterministics, with the model's coords; ``sample_stats``,
-        ``observed_data`` and ``constant_data`` are beside it. Where draws have weights, ``weighted_posterior`` has them as they
-        were made, and ``weights`` their ``log_weight``. Of a model whose state was loaded, the draws that it keeps are all there
-        is; of one made by :meth:`from_fitted`, it is what was given.
-        """
-        if self._idata is None:
-            if self._record is not None:
-                with botorch_errors():
-                    self._idata = to_datatree(self._build()[0], self._record)
-            else:
-                self._idata = draws_to_datatree(self.draws)
-        return self._idata
 
     @classmethod
     def from_fitted(
@@ -266,26 +238,9 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
         """
         with botorch_errors():
-            fitted, noisy, others = read_fitted_draws(
+            fitted, observation, others = read_fitted_draws(
                 gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            self = cls._snapshot(fitted, noisy, input_transform, outcome_transform)
-        self._idata = as_datatree(idata)
-        self._all_parameters = others
+            self = cls._from_gp(fitted, observation, input_transform, outcome_transform, parameters=others)
+        self._state = replace(self.state, idata=as_datatree(idata))
         return self
-
-    def _as_warm_start(self, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any]:
-        draws = self._hyperparameters
-        if missing := set(names) - set(draws):
-            raise DataError(
-                f"The warm start has draws of {', '.join(sorted(draws))}, but not of {', '.join(sorted(missing))}. Pass a "
-                "fit of the same model."
-            )
-        if self._record is not None:
-            return self._record.draws
-        return {name: draws[name][self.num_mcmc_samples // 2] for name in names}
-
-    def _with_state(self, fitted: FittedGP, state: Tensor) -> FittedGP:
-        fitted = super()._with_state(fitted, state)
-        self._record = self._idata = None
-        return fitted

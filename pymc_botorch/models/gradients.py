@@ -1,23 +1,22 @@
-"""A model and points come in, gradients go out: those of mean, variance and sd, and the posterior of the function's gradient."""
+"""Gradients of a model's predictions, and the posterior of its function's gradient."""
 
 __all__ = ["GradientPosterior", "GradientsMixin", "gradient_posterior"]
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from abc import abstractmethod
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from torch import Tensor
 
-from pymc_botorch.graph.derivatives import gradient_covariance_at, refuse_rough
-from pymc_botorch.graph.pointwise import PredictiveGradients, gradients_at, mean_gradients_at, mixture, with_roots
+from pymc_botorch.graph.posterior.pointwise import gradients_at, mean_gradients_at
+from pymc_botorch.graph.posterior.slopes import gradient_covariance_at, refuse_rough
+from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mixture, with_sd
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
-from pymc_botorch.models.process import AbstractProcess, CompiledProcess, ConditionedProcess
-from pymc_botorch.models.units import Units
-
-if TYPE_CHECKING:
-    from pymc_botorch.inference.fitted import FittedGP
-    from pymc_botorch.models.fitted_gp import AbstractFittedGP
+from pymc_botorch.models.posterior.mixture import MixtureProcess
+from pymc_botorch.models.posterior.process import CompiledProcess
+from pymc_botorch.models.state import State
 
 
 class GradientPosterior[Array: (Tensor, np.ndarray)](NamedTuple):
@@ -40,9 +39,17 @@ class GradientPosterior[Array: (Tensor, np.ndarray)](NamedTuple):
 class GradientsMixin:
     """Gradients of a model's predictions, for any process that is differentiable in its inputs."""
 
-    process: AbstractProcess
-    outcome_units: Units
     _is_fully_bayesian: bool
+
+    @property
+    @abstractmethod
+    def state(self) -> State:
+        """What the model is conditioned on."""
+
+    @property
+    @abstractmethod
+    def num_inputs(self) -> int:
+        """Number of columns of raw inputs."""
 
     def predictive_gradients(self, X: Tensor | np.ndarray) -> PredictiveGradients:
         """Return mean, variance and standard deviation at points, and their gradients in ``X``.
@@ -75,20 +82,20 @@ class GradientsMixin:
         points = _points(self, X)
         self.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
         *lead, d = points.shape
-        draws, given = self._is_fully_bayesian, isinstance(self.process, ConditionedProcess)
+        draws, state = self._is_fully_bayesian, self.state
         with torch.inference_mode(False), torch.enable_grad():
             flat = points.clone().reshape(-1, d)  # N x d
-            batch = self.process.batch_shape
-            values = (_slopes if given else _exact_slopes)(self, flat)
+            batch = state.process.batch_shape
+            values = (_slopes if state.is_given_more else _exact_slopes)(self, flat)
         shaped = [value.reshape((*batch, *lead, *value.shape[len(batch) + 1 :])) for value in values]
         if draws:  # to the front
             shaped = [np.moveaxis(value, len(batch) - 1, 0) for value in shaped]
-        result = with_roots(*shaped)
+        result = with_sd(*shaped)
         result = mixture(result) if draws else result
         return PredictiveGradients(*(_like(X, part) for part in result))
 
 
-def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X: Array) -> GradientPosterior[Array]:
+def gradient_posterior[Array: (Tensor, np.ndarray)](model: GradientsMixin, X: Array) -> GradientPosterior[Array]:
     """Return the posterior of the gradient of a model's function, jointly at the rows of ``X``.
 
     Its mean is the gradient of the posterior mean. Its covariance says how sure the model is of a slope; it is not the
@@ -127,20 +134,20 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
             "The posterior of a gradient over draws is a mixture, not a normal distribution. Take predictive_gradients, or make "
             "a PyMCGP.from_fitted of each draw."
         )
-    if not isinstance(model.process, CompiledProcess):
+    process = model.state.process
+    if not isinstance(process, CompiledProcess):
         raise UnsupportedModelError(
             "This model was conditioned on more observations, and their covariance with gradients is not computed. Refit the "
             "gp to all data, or take predictive_gradients."
         )
-    model.eval()
+    model.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
     points.requires_grad_()
     inputs = _transformed(model, points)
     jacobian = _jacobian(inputs, points)  # n x d of the gp x d
     at = inputs.detach().numpy()
-    fitted: FittedGP = model._fitted
     with botorch_errors():
-        refuse_rough(fitted.graph.rough)
-        posterior = fitted.readings
+        refuse_rough(model.state.fitted.graph.rough)
+    posterior = process.posterior
     n, d = at.shape
     (mean,) = posterior(mean_gradients_at, at)
     covariance, axes = np.empty((n, d, n, d)), np.eye(d)
@@ -148,7 +155,7 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: "AbstractFittedGP", X
         for b in range(a + 1):
             (block,) = posterior(gradient_covariance_at, at, axes[a], axes[b])  # n x n
             covariance[:, a, :, b], covariance[:, b, :, a] = block, block.T
-    scale = model.outcome_units.scale
+    scale = model.state.units.scale
     mean = scale * np.einsum("na,nai->ni", mean, jacobian)
     covariance = scale**2 * np.einsum("nai,namb,mbj->nimj", jacobian, covariance, jacobian, optimize=True)
     n, d = points.shape
@@ -164,24 +171,26 @@ def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     inputs = _transformed(model, points)
     jacobian = _jacobian(inputs, points)  # N x d of the gp x d
     at = inputs.detach().numpy()
+    process = model.state.process
+    processes = process.processes if isinstance(process, MixtureProcess) else (process,)
     some = at if len(at) else np.zeros((1, at.shape[1]))  # a batched operation of PyTensor refuses none
     try:
         with botorch_errors():
-            each = [[part[: len(at)] for part in fitted.readings(gradients_at, some)] for fitted in model._fitted.each]
+            each = [[part[: len(at)] for part in one.posterior(gradients_at, some)] for one in processes]
     except IndexError as error:
         raise InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).") from error
     mean, variance, *slopes = map(np.stack, zip(*each, strict=True)) if model._is_fully_bayesian else each[0]
-    offset, scale = model.outcome_units.offset, model.outcome_units.scale
+    offset, scale = model.state.units.offset, model.state.units.scale
     mean_gradient, variance_gradient = (np.einsum("...na,nai->...ni", slope, jacobian) for slope in slopes)
     return [offset + scale * mean, scale**2 * variance, scale * mean_gradient, scale**2 * variance_gradient]
 
 
 def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     """Return the same for a model given more observations, each with its batches ``B`` first: ``B x N``, ``B x N x d``."""
-    batch = model.process.batch_shape
+    batch = model.state.process.batch_shape
     own = points.reshape(len(points), *(1,) * len(batch), 1, points.shape[-1])
     own = own.expand(len(points), *batch, 1, points.shape[-1]).clone().requires_grad_()  # N x B x 1 x d
-    mean, cov = model.process.joint(_transformed(model, own))
+    mean, cov = model.state.process.joint(_transformed(model, own))
     outputs = [mean.squeeze(-1), cov.squeeze((-2, -1))]  # N x B
     slopes = [torch.autograd.grad(out.sum(), own, retain_graph=True)[0].squeeze(-2) for out in outputs]
     return [value.detach().movedim(0, len(batch)).numpy() for value in (*outputs, *slopes)]
@@ -189,12 +198,12 @@ def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
 
 def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
     """Return a copy of ``X`` in float64, checked, for a model whose gradients can be had."""
-    if model.outcome_units.transform is not None:
+    if model.state.units.transform is not None:
         raise UnsupportedModelError(
-            f"The outcome transform {type(model.outcome_units.transform).__name__} is not linear, so that the function in raw "
+            f"The outcome transform {type(model.state.units.transform).__name__} is not linear, so that the function in raw "
             "units is not Gaussian. Use Standardize, or take gradients of posterior(X) by torch."
         )
-    d = model.num_inputs  # type: ignore[attr-defined]  # of the model that this is mixed into
+    d = model.num_inputs
     points = X.detach().cpu() if isinstance(X, Tensor) else torch.from_numpy(np.array(X, dtype=np.float64))
     if points.ndim < 1 or points.shape[-1] != d:
         raise BotorchTensorDimensionError(

@@ -1,8 +1,8 @@
-"""A noise variance comes in, GPyTorch's likelihood goes out; and what stands for one that is PyMC's alone."""
+"""What stands for the likelihood and the kernel of a GPyTorch model where BoTorch and Ax look for them."""
 
-__all__ = ["NOT_GAUSSIAN", "LatentLikelihood", "gaussian_likelihood"]
+__all__ = ["NOT_GAUSSIAN", "LatentLikelihood", "Lengthscales", "gaussian_likelihood"]
 
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from gpytorch.constraints import GreaterThan
@@ -17,6 +17,16 @@ NOT_GAUSSIAN = (
     "of the function is. Take posterior(X) of the function, with the response as an objective; to add observations sample the "
     "PyMC model with all of them."
 )
+
+
+class Lengthscales(NamedTuple):
+    """What Ax reads of a GPyTorch kernel for its feature importances, and nothing else of one.
+
+    Attributes:
+        lengthscale: ``1 x d``, of draws ``S x 1 x d``; see :func:`pymc_botorch.inference.lengthscales.effective_lengthscales`.
+    """
+
+    lengthscale: Tensor
 
 
 class LatentLikelihood(Likelihood):

@@ -1,7 +1,4 @@
-"""A request for Matheron sample paths of our models comes in, a clear refusal goes out.
-
-Registered with BoTorch's dispatcher ``draw_matheron_paths``, which would otherwise say that it finds no signature.
-"""
+"""Refusal of Matheron sample paths of our models."""
 
 __all__: list[str] = []
 

@@ -1,18 +1,19 @@
-"""Data and a PyMC gp come in, or a gp fitted in PyMC; a BoTorch model goes out: ``PyMCGP``."""
+"""``PyMCGP``: a PyMC gp at one point, as a BoTorch model."""
 
 __all__ = ["PyMCGP"]
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
 
 from pymc_botorch.config import config
+from pymc_botorch.inference.fit.map import fit_map
+from pymc_botorch.inference.fit.options import check_counts
 from pymc_botorch.inference.fitted import read_fitted
-from pymc_botorch.inference.map import fit_map
-from pymc_botorch.inference.options import check_counts
-from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.warm_start import check_warm_start
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 
-LEAST = {"num_starts": 1, "maxiter": 1, "seed": 0}
+SMALLEST_OPTIONS = {"num_starts": 1, "maxiter": 1, "seed": 0}
 
 
 class PyMCGP(AbstractBuiltGP):
@@ -105,7 +106,6 @@ class PyMCGP(AbstractBuiltGP):
             FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
         """
         self.check_fit_options(num_starts=num_starts, maxiter=maxiter, seed=seed)
-        self._check_can_be_fitted()
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
         with botorch_errors():
             check_warm_start(start, "a fitted PyMCGP")
@@ -120,8 +120,8 @@ class PyMCGP(AbstractBuiltGP):
                 tier=config.linker,
                 quiet=self._uses_default_model,
             )
-            self._condition_at(built, data, point)
-        self._all_parameters, self.fit_result = point, result
+            draws = {name: value[None] for name, value in point.items()}
+            self._replace_state(replace(self._conditioned(built, data, draws, 1), result=result))
         return self.eval()
 
     @classmethod
@@ -132,7 +132,7 @@ class PyMCGP(AbstractBuiltGP):
             InputDataError: If one is not a whole number of its kind.
         """
         with botorch_errors():
-            check_counts(**{name: (options[name], least) for name, least in LEAST.items() if name in options})
+            check_counts(**{name: (options[name], least) for name, least in SMALLEST_OPTIONS.items() if name in options})
 
     @classmethod
     def from_fitted(
@@ -190,15 +190,15 @@ class PyMCGP(AbstractBuiltGP):
             (torch.Size([2, 1]), torch.Size([2, 1]))
         """
         with botorch_errors():
-            fitted, noisy = read_fitted(
+            fitted, observation = read_fitted(
                 gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
             )
-            return cls._snapshot(fitted, noisy, input_transform, outcome_transform)
+            return cls._from_gp(fitted, observation, input_transform, outcome_transform, parameters={})
 
     @property
     def point(self) -> dict[str, Any]:
         """The hyperparameters, by name, on their natural scale, in the units of the outcome as the gp sees it (copies)."""
-        return {name: value.copy() for name, value in self._hyperparameters.items()}
+        return {name: value[0, ...].copy() for name, value in self.state.parameters.items()}
 
     def _as_warm_start(self, names: Sequence[str]) -> Mapping[str, Any]:
         return self.point

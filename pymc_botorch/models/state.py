@@ -1,45 +1,162 @@
-"""Arrays by name come in, one tensor of bytes goes out, and the way back.
+"""What a model is conditioned on, as one value that is replaced whole."""
 
-A single tensor is what BoTorch's rollback context and ``torch.load`` with its safe default both take; a dict or NumPy arrays
-are not.
-"""
+__all__ = ["State", "TrainingTensors", "condition", "prior_process"]
 
-__all__ = ["pack", "unchanged_on_error", "unpack"]
-
-import copy
-import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.inference.fit.idata import SampleRecord
+from pymc_botorch.inference.fit.map import FitResult
+from pymc_botorch.inference.fit.sampling import SamplingResult
+from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.models.posterior.mixture import MixtureProcess
+from pymc_botorch.models.posterior.process import AbstractProcess, CompiledProcess, ConditionedProcess
+from pymc_botorch.models.transforms import Units
 
-def pack(arrays: Mapping[str, np.ndarray]) -> Tensor:
-    """Return the arrays as a ``uint8`` tensor (NumPy's npz format)."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+if TYPE_CHECKING:
+    import xarray as xr
+
+KEPT_BYTES = 2**30
+"""Of factorised training covariances, ``8 S n^2`` in all: those of further draws are computed anew at each call."""
 
 
-def unpack(state: Tensor) -> dict[str, np.ndarray]:
-    """Return the arrays that :func:`pack` was given."""
-    with np.load(io.BytesIO(state.cpu().numpy().tobytes()), allow_pickle=False) as arrays:
-        return dict(arrays)
+class TrainingTensors(NamedTuple):
+    """Training data as BoTorch reads them, in float64 on the CPU.
+
+    Attributes:
+        raw_X: Inputs before their transform, ``n x d``; of a fantasy model ``... x (n + q) x d``, as the others.
+        inputs: The same as the gp sees them.
+        targets: Outcomes as the gp sees them, ``n``; of a latent gp the function in each draw, ``S x n``.
+        dtype: Of the inputs that the model was made from.
+    """
+
+    raw_X: Tensor
+    inputs: Tensor
+    targets: Tensor
+    dtype: torch.dtype = torch.float64
 
 
-@contextmanager
-def unchanged_on_error(module: torch.nn.Module) -> Iterator[None]:
-    """Give a module back all that it had if the block fails."""
-    attributes = dict(module.__dict__)
-    modules = {name: child for name, child in module._modules.items() if child is not None}
-    states = {name: copy.deepcopy(child.state_dict()) for name, child in modules.items()}
-    try:
-        yield
-    except BaseException:  # an interrupt, too
-        module.__dict__.clear()
-        module.__dict__.update({**attributes, "_modules": modules})
-        for name, state in states.items():
-            modules[name].load_state_dict(state)
-        raise
+@dataclass(frozen=True)
+class State:
+    """A gp by value and what follows from it; fantasies, other data, loaded hyperparameters and fits are other states.
+
+    Attributes:
+        fitted: The gp, its data and draws of its hyperparameters; a point is one draw.
+        observation: The posterior of new observations where their noise is a covariance function, else None.
+        parameters: What is known of each parameter of the PyMC model, ``S x ...``, those of the gp among them.
+        process: The noise-free function given the data, in the units of the outcome.
+        noise: Noise variance of the training observations, in the units of the gp: ``()`` or ``n``, of draws ``S`` or ``S x n``.
+        noise_is_known: Whether each observation has a noise variance of its own.
+        training: The training data.
+        units: How the units of the outcome relate to those of the gp.
+        result: What the last fit did; None where there was none, or its hyperparameters were replaced.
+        sample: All draws of the last fit by draws, else None.
+        idata: ArviZ data that the draws were taken from, else None.
+    """
+
+    fitted: FittedGP
+    observation: FittedGP | None
+    parameters: Mapping[str, np.ndarray]
+    process: AbstractProcess
+    noise: Tensor
+    noise_is_known: bool
+    training: TrainingTensors
+    units: Units
+    result: FitResult | SamplingResult | None = None
+    sample: SampleRecord | None = None
+    idata: "xr.DataTree | None" = None
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether draws are a batch dimension."""
+        return isinstance(self.process, MixtureProcess)
+
+    @property
+    def is_given_more(self) -> bool:
+        """Whether observations were added to those that the gp was fitted to, as fantasies are."""
+        return isinstance(self.process, ConditionedProcess)
+
+    @property
+    def jitter(self) -> float:
+        """PyMC's jitter on the training covariance; a sparse approximation has it on its inducing points only."""
+        return 0.0 if self.fitted.kind == "sparse" else self.fitted.jitter
+
+    @cached_property
+    def observation_process(self) -> AbstractProcess | None:
+        """New observations given the data, where their noise is a covariance; compiled when first asked for."""
+        if self.observation is None:
+            return None
+        return _process(self.observation, self.units, ensemble=self.is_ensemble)[0]
+
+    def __deepcopy__(self, memo: dict) -> Self:
+        """Return itself: it is never changed."""
+        return self
+
+
+def condition(
+    fitted: FittedGP,
+    observation: FittedGP | None,
+    training: TrainingTensors,
+    units: Units,
+    *,
+    parameters: Mapping[str, np.ndarray],
+    ensemble: bool,
+) -> State:
+    """Return the state of a gp given its data and hyperparameters.
+
+    Args:
+        fitted: The gp.
+        observation: Its observations where their noise is a covariance; they are given the data and draws of ``fitted``.
+        training: Where ``fitted``'s data came from; inputs and targets are taken from it.
+        units: Those of the outcome.
+        parameters: What is known of the parameters of the PyMC model, ``S x ...``; those of ``fitted`` are added.
+        ensemble: Whether draws are a batch dimension; else there is one.
+
+    Raises:
+        DataError: If there is noise for another number of observations.
+        FitError: If a training covariance cannot be factorised.
+    """
+    process, noise = _process(fitted, units, ensemble=ensemble)
+    if observation is not None:
+        observation = observation.with_data(fitted.training_data).with_draws_of_model(
+            {**observation.draws, **parameters, **fitted.draws}, fitted.num_draws
+        )
+    return State(
+        fitted,
+        observation,
+        {**parameters, **fitted.draws},
+        process,
+        noise,
+        noise.ndim > len(process.batch_shape),
+        training._replace(inputs=torch.from_numpy(fitted.X), targets=torch.from_numpy(fitted.y)),
+        units,
+    )
+
+
+def prior_process(state: State) -> AbstractProcess:
+    """Return the prior of the function, in the units of the gp."""
+    return _side_by_side(state.fitted.prior(), ensemble=state.is_ensemble)
+
+
+def _process(fitted: FittedGP, units: Units, *, ensemble: bool) -> tuple[AbstractProcess, Tensor]:
+    """Return the posterior in the units of the outcome, and the noise variance in those of the gp."""
+    posteriors, kept = [], 0
+    for posterior in fitted.conditioned():
+        kept += posterior.nbytes
+        posteriors.append(posterior.in_units(units.offset, units.scale))
+        if kept > KEPT_BYTES and ensemble:
+            posteriors[-1] = posteriors[-1].without_frozen()
+    noise = torch.from_numpy(np.stack([posterior.noise for posterior in posteriors]))
+    return _side_by_side(posteriors, ensemble=ensemble), noise if ensemble else noise[0]
+
+
+def _side_by_side(posteriors: Iterable[ConditionedPosterior], *, ensemble: bool) -> AbstractProcess:
+    processes = tuple(map(CompiledProcess, posteriors))
+    return MixtureProcess(processes) if ensemble else processes[0]

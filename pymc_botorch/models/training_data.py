@@ -1,4 +1,4 @@
-"""Raw training tensors and transforms come in, what a gp is fitted to goes out, checked as BoTorch checks it."""
+"""Training tensors and transforms as users pass them, checked as BoTorch checks them, and as a gp sees them."""
 
 __all__ = ["PreparedData", "prepare"]
 
@@ -15,8 +15,10 @@ from botorch.models.utils import check_standardization
 from botorch.utils.types import DEFAULT, _DefaultType
 from torch import Tensor
 
-from pymc_botorch.inference.build import TrainingData
+from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.state import TrainingTensors
 
 type UnitsOfPriors = Literal["scaled", "natural"]
 
@@ -26,13 +28,13 @@ class PreparedData(NamedTuple):
 
     Attributes:
         data: As the gp sees them: NumPy, float64.
-        raw_X: Inputs before their transform, ``n x d``, float64.
+        training: The same as BoTorch reads them, and raw inputs.
         input_transform: Fitted to the data; None where there is none.
         outcome_transform: Fitted to the data; None where there is none.
     """
 
     data: TrainingData
-    raw_X: Tensor
+    training: TrainingTensors
     input_transform: InputTransform | None
     outcome_transform: OutcomeTransform | None
 
@@ -91,7 +93,9 @@ def prepare(
         _check_scale(X, Y, scaled_inputs=input_transform is not None, scaled_outcomes=outcome_transform is not None)
     sd = None if Yvar is None else Yvar.sqrt().squeeze(-1).numpy().copy()
     data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)
-    return PreparedData(data, raw_X.clone(), input_transform, outcome_transform)
+    dtype = train_X.dtype if train_X.is_floating_point() else torch.float64
+    training = TrainingTensors(raw_X.clone(), torch.from_numpy(data.X), torch.from_numpy(data.y), dtype)
+    return PreparedData(data, training, input_transform, outcome_transform)
 
 
 def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
@@ -134,7 +138,7 @@ def _check_scale(X: Tensor, Y: Tensor, *, scaled_inputs: bool, scaled_outcomes: 
             f"input_transform=Normalize(d={X.shape[-1]}, bounds=torch.tensor(...)) with the bounds of your search space (the "
             f'data lie within {bounds}), or say units = "natural" in a subclass whose priors are in the units of the data.',
             InputDataWarning,
-            stacklevel=4,
+            skip_file_prefixes=(PACKAGE_FOLDER,),
         )
     if not scaled_outcomes:
         check_standardization(Y)

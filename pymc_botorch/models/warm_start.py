@@ -1,4 +1,4 @@
-"""An earlier fit or a point comes in, draws with what is known of their weights go out, or values by name."""
+"""What a fit begins with, as users pass it: an earlier fit, or a point."""
 
 __all__ = ["check_warm_start", "read_warm_start"]
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymc_botorch.errors import DataError
-from pymc_botorch.inference.weights import WeightedDraws
-from pymc_botorch.models.built_gp import AbstractBuiltGP
+from pymc_botorch.inference.fit.importance import WeightedDraws
+from pymc_botorch.models.builder import AbstractBuiltGP
 
 
 def check_warm_start(warm_start: Any, models: str, kind: type | tuple[type, ...] = ()) -> None:

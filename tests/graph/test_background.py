@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,48 +12,53 @@ import pytensor.tensor as pt
 import pytest
 
 from pymc_botorch import cache_clear, cache_info, config, wait_for_numba
-from pymc_botorch.config import Linker, Tier
-from pymc_botorch.graph import background
-from pymc_botorch.graph.functions import compile_function
-from pymc_botorch.graph.structures import compiled
+from pymc_botorch.graph.compiling import background
+from pymc_botorch.graph.compiling.cache import CompiledGraph, compiled
+from pymc_botorch.graph.compiling.structure import Graph
 
 ENOUGH = 120.0  # seconds
 
 
-class Doubling:
+class Doubling(Graph):
     """A graph so small that Numba compiles it in a second."""
+
+    symbols = outputs = ()
 
     def __init__(self, factor: float = 2.0) -> None:
         self.x = pt.vector("x", dtype="float64")
         self.symbols, self.outputs = [self.x], [factor * self.x]
 
 
-class CompiledDoubling:
-    tier: Tier | None = None
-    answered: Any = None
-
-    def __init__(self, graph: Doubling, linker: Linker) -> None:
-        self.linker = linker
-        self.function = compile_function(graph.symbols, graph.outputs, linker)
-
-    def exercise(self, values: Sequence[np.ndarray]) -> None:
-        self.function(*values)
+def itself(graph: Doubling) -> Doubling:
+    return graph
 
 
-def breaks_with_numba(graph: Doubling, linker: Linker) -> CompiledDoubling:
-    if linker == "numba":
+def doubled(graph: Doubling) -> tuple[list, list]:
+    return graph.symbols, graph.outputs
+
+
+THIS_PROCESS = "TEST_BACKGROUND_PROCESS"
+
+
+def breaks_with_numba(graph: Doubling) -> tuple[list, list]:
+    if os.environ[THIS_PROCESS] != str(os.getpid()):  # in the compiling process
         raise NotImplementedError("no such operation")
-    return CompiledDoubling(graph, linker)
+    return graph.symbols, graph.outputs
 
 
-def dies_with_numba(graph: Doubling, linker: Linker) -> CompiledDoubling:
-    if linker == "numba":
+def dies_with_numba(graph: Doubling) -> tuple[list, list]:
+    if os.environ[THIS_PROCESS] != str(os.getpid()):
         os._exit(7)
-    return CompiledDoubling(graph, linker)
+    return graph.symbols, graph.outputs
+
+
+def functions(factor: float = 2.0) -> CompiledGraph[Doubling]:
+    return compiled(Doubling(factor), itself)
 
 
 @pytest.fixture(autouse=True)
-def auto() -> Iterator[None]:
+def auto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(THIS_PROCESS, str(os.getpid()))
     cache_clear()
     with config.change_flags(linker="auto"):
         yield
@@ -62,45 +67,43 @@ def auto() -> Iterator[None]:
 
 
 def test_python_answers_first_and_numba_takes_over_at_the_next_request() -> None:
-    x, graph = np.arange(3.0), Doubling()
-    first = compiled(graph, CompiledDoubling)
+    x = np.arange(3.0)
+    first = functions()
     assert first.linker == "python"
     assert cache_info().pending == 0  # nothing starts before the first answer
-    np.testing.assert_array_equal(first.function(x)[0], 2 * x)
-    first.answered([x])
-    first.answered([x])
+    np.testing.assert_array_equal(first(doubled, x)[0], 2 * x)
+    first(doubled, x)
     assert cache_info().pending == 1
-    assert compiled(graph, CompiledDoubling) is first
+    assert functions() is first
     assert wait_for_numba(ENOUGH)
-    second = compiled(Doubling(), CompiledDoubling)
+    second = functions()
     assert (second.linker, second.tier) == ("numba", "auto")
-    np.testing.assert_array_equal(second.function(x)[0], 2 * x)
+    np.testing.assert_array_equal(second(doubled, x)[0], 2 * x)
     assert first.linker == "python"  # models that have it keep it
+    assert first.latest() is second
     assert cache_info()[:3] == (2, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("compile_graph", "message"), [(breaks_with_numba, "no such operation"), (dies_with_numba, "exit code 7")]
-)
-def test_errors_are_reported_once_and_leave_python_working(compile_graph: Any, message: str) -> None:
+@pytest.mark.parametrize(("build", "message"), [(breaks_with_numba, "no such operation"), (dies_with_numba, "exit code 7")])
+def test_errors_are_reported_once_and_leave_python_working(build: Any, message: str) -> None:
     x = np.ones(2)
-    first = compiled(Doubling(), compile_graph)
-    first.answered([x])
+    first = functions()
+    first(build, x)
     assert wait_for_numba(ENOUGH)
     with pytest.warns(UserWarning, match=f"{message}.*Python goes on"):
-        again = compiled(Doubling(), compile_graph)
+        again = functions()
     assert again is first
-    np.testing.assert_array_equal(again.function(x)[0], 2 * x)
-    compiled(Doubling(), compile_graph)  # no second warning, which would be an error
+    np.testing.assert_array_equal(again(build, x)[0], 2 * x)
+    functions()  # no second warning, which would be an error
 
 
 def test_one_failure_does_not_stop_what_comes_after_it() -> None:
     x = np.ones(2)
-    compiled(Doubling(), dies_with_numba).answered([x])
-    compiled(Doubling(3.0), CompiledDoubling).answered([x])
+    functions()(dies_with_numba, x)
+    functions(3.0)(doubled, x)
     assert wait_for_numba(ENOUGH)
     with pytest.warns(UserWarning, match="exit code 7"):
-        assert compiled(Doubling(3.0), CompiledDoubling).linker == "numba"
+        assert functions(3.0).linker == "numba"
 
 
 def test_exit_does_not_wait_for_the_compiler() -> None:

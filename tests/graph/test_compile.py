@@ -20,15 +20,19 @@ from pytensor.tensor.linalg.solvers.core import SolveBase
 from zoo import KERNELS, data, marginal
 
 from pymc_botorch import PyMCGP
-from pymc_botorch.graph import compile as compile_module
-from pymc_botorch.graph import functions as functions_module
-from pymc_botorch.graph import structures
-from pymc_botorch.graph.compile import compile_posterior
-from pymc_botorch.graph.functions import compile_function
-from pymc_botorch.graph.inverses import inverse_from_factor
-from pymc_botorch.graph.rewrites import inline_inner_graphs, plain_clips
+from pymc_botorch.graph.compiling import cache as structures
+from pymc_botorch.graph.compiling import functions as functions_module
+from pymc_botorch.graph.compiling.cache import CompiledGraph
+from pymc_botorch.graph.compiling.functions import compile_function
+from pymc_botorch.graph.compiling.ops import inverse_from_factor
+from pymc_botorch.graph.posterior import cut as cut_module
+from pymc_botorch.graph.posterior import moments as moments_module
+from pymc_botorch.graph.posterior.conditioned import compiled_posterior, condition
+from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data
+from pymc_botorch.graph.posterior.moments import moments, moments_vjp, rows, rows_vjp
+from pymc_botorch.graph.rewrites.plain import inline_inner_graphs, plain_clips
 from pymc_botorch.graph.traversal import nodes_between
-from pymc_botorch.inference.fitted import read_fitted
+from pymc_botorch.inference.fitted import FittedGP, read_fitted
 
 
 def count(function: object, op: type) -> int:
@@ -38,8 +42,12 @@ def count(function: object, op: type) -> int:
 
 @pytest.fixture
 def functions() -> dict[str, object]:
-    """The three PyTensor functions of each kernel's posterior."""
-    return {name: compile_posterior(fitted(name).graph, "python") for name in KERNELS}
+    """The compiled functions of each kernel's posterior."""
+    return {name: uncached(fitted(name)) for name in KERNELS}
+
+
+def uncached(gp: FittedGP) -> CompiledGraph[CutPosterior]:
+    return CompiledGraph(gp.graph, cut_posterior, "python", cut_posterior(gp.graph))
 
 
 def fitted(kernel: str = "Matern52", **options: object):
@@ -49,16 +57,17 @@ def fitted(kernel: str = "Matern52", **options: object):
 
 def test_moments_factorise_nothing_and_solve_one_triangular_system(functions: dict) -> None:
     for compiled in functions.values():
-        assert count(compiled._condition, Cholesky) == 1
-        assert count(compiled._moments, Cholesky) == 0
-        assert count(compiled._moments, SolveBase) == 1
-        assert count(compiled._vjp, Cholesky) == 0
-        assert count(compiled._vjp, SolveBase) == 1
+        assert count(compiled.function(frozen_arrays), Cholesky) == 1
+        assert count(compiled.function(noise_of_data), Cholesky) == 0
+        assert count(compiled.function(moments), Cholesky) == 0
+        assert count(compiled.function(moments), SolveBase) == 1
+        assert count(compiled.function(moments_vjp), Cholesky) == 0
+        assert count(compiled.function(moments_vjp), SolveBase) == 1
 
 
 def test_the_mean_alone_needs_no_solve(functions: dict) -> None:
     for compiled in functions.values():
-        mean = compiled._moments.function.maker.fgraph.outputs[0]
+        mean = compiled.function(moments).function.maker.fgraph.outputs[0]
         assert not any(isinstance(v.owner.op, SolveBase) for v in ancestors([mean]) if v.owner)
 
 
@@ -70,10 +79,9 @@ def test_rewrites_change_cost_but_not_values(monkeypatch: pytest.MonkeyPatch) ->
     for off in ([], ["weights_before_solves"], ["fold_batches"], ["plain_products"]):
         with monkeypatch.context() as patch:
             for name in off:
-                patch.setattr(
-                    functions_module if name == "plain_products" else compile_module, name, lambda outputs, *_: list(outputs)
-                )
-            posterior = compile_posterior(read.graph, "python").condition([*read.data.values(), *read.point.values()])
+                modules = {"weights_before_solves": cut_module, "fold_batches": moments_module}
+                patch.setattr(modules.get(name, functions_module), name, lambda outputs, *_: list(outputs))
+            posterior = condition(uncached(read), [*read.data.values(), *(v[0] for v in read.draws.values())], n=12)
         mean, cov, saved = posterior.moments(X)
         results.append((mean, cov, posterior.vjp(X, *bars, saved)))
     for result in results[1:]:
@@ -144,16 +152,16 @@ def test_under_numba_moments_and_gradients_are_those_of_the_python_linker() -> N
     X = np.random.default_rng(2).uniform(size=(12, 2))
     results = []
     for linker in ("python", "numba"):
-        compiled = structures.compiled_posterior(read.graph, linker)
-        posterior = compiled.condition([*read.data.values(), *read.point.values()])
+        compiled = compiled_posterior(read.graph, linker)
+        posterior = condition(compiled, [*read.data.values(), *(v[0, ...] for v in read.draws.values())], n=12)
         for shape in ((3, 4), (12, 1), (1, 1), (1, 12)):
             x = X[: np.prod(shape)].reshape(*shape, 2)
             mean, cov, saved = posterior.moments(x)
-            rows = posterior.rows(x, 1)[1]
-            results.append((mean, cov, posterior.vjp(x, mean, cov, saved), rows, posterior.rows_vjp(x, 1, mean, rows)))
+            last = posterior.rows(x, 1)[1]
+            results.append((mean, cov, posterior.vjp(x, mean, cov, saved), last, posterior.rows_vjp(x, 1, mean, last)))
         if linker == "numba":  # no other layout was met: one specialisation of each function serves all shapes
-            for function in (compiled._condition, compiled._moments, compiled._vjp, *compiled._rows):
-                assert len(function.signatures) == 1
+            for build in (noise_of_data, frozen_arrays, moments, moments_vjp, rows, rows_vjp):
+                assert len(compiled.function(build).signatures) == 1
     half = len(results) // 2
     for slow, fast in zip(results[:half], results[half:], strict=True):
         for got, expected in zip(fast, slow, strict=True):

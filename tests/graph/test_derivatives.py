@@ -11,9 +11,10 @@ from gp_zoo import ZOO
 from pytensor.graph.traversal import ancestors
 
 from pymc_botorch.errors import UnsupportedGPError
-from pymc_botorch.graph.derivatives import derivative_covariances, differentiable
-from pymc_botorch.graph.diagonal import diagonal
-from pymc_botorch.graph.rewrites import slice_columns
+from pymc_botorch.graph.posterior.slopes import derivative_covariances
+from pymc_botorch.graph.rewrites.diagonal import diagonal
+from pymc_botorch.graph.rewrites.differentiable import differentiable
+from pymc_botorch.graph.rewrites.subscripts import slice_columns
 from pymc_botorch.inference.fitted import read_fitted
 
 cov = pm.gp.cov
@@ -107,11 +108,10 @@ def test_kernels_written_to_be_differentiated_keep_their_values_and_have_a_diago
     variances = diagonal(whole)
     assert variances is not None
     assert whole not in ancestors([variances])
-    values = [np.random.default_rng(0).integers(2, size=(5, d)) * 0.9, *fitted.data.values(), *fitted.point.values()]
+    point = (draws[0] for draws in fitted.draws.values())
+    values = [np.random.default_rng(0).integers(2, size=(5, d)) * 0.9, *fitted.data.values(), *point, fitted.noise(0)]
     outputs = [graph.mean, graph.cov, mean, whole, variances]
-    before_mean, before, after_mean, after, found = pytensor.function(
-        [graph.X, *graph.inputs], outputs, on_unused_input="ignore"
-    )(*values)
+    before_mean, before, after_mean, after, found = pytensor.function(graph.symbols, outputs, on_unused_input="ignore")(*values)
     np.testing.assert_allclose(after_mean, before_mean, rtol=0, atol=1e-9)  # PyMC adds 1e-12 to squared distances
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-9)
     np.testing.assert_allclose(found, np.diag(after), rtol=0, atol=1e-12)

@@ -8,9 +8,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 from pymc_botorch.errors import FitError
-from pymc_botorch.inference.density import Start
-from pymc_botorch.inference.laplace import laplace
-from pymc_botorch.inference.weights import WeightedDraws, effective_size, refusal, select, weigh
+from pymc_botorch.inference.fit.importance import WeightedDraws, effective_size, find_problem, select, weigh
+from pymc_botorch.inference.fit.laplace import laplace
+from pymc_botorch.inference.fit.optimise import Start
 
 
 class Known(NamedTuple):
@@ -41,7 +41,7 @@ def test_a_proposal_that_misses_the_tail_is_found_out(rng: np.random.Generator) 
     x = rng.normal(0, 0.3, size=2000)
     log_weights, k = weigh(norm.logpdf(x) - norm.logpdf(x, scale=0.3))
     assert k > 0.7
-    assert "Pareto k" in str(refusal(k, effective_size(log_weights), 2000))
+    assert "Pareto k" in str(find_problem(k, effective_size(log_weights), 2000))
 
 
 def test_weights_at_the_edge(rng: np.random.Generator) -> None:
@@ -54,12 +54,12 @@ def test_weights_at_the_edge(rng: np.random.Generator) -> None:
     ratios[3] = -np.inf
     log_weights, _ = weigh(ratios)
     assert np.exp(log_weights[3]) < 1e-300
-    assert refusal(0.1, 99, 2000) == "there are 99 effective draws, fewer than 100"
-    assert refusal(0.4, 500, 30) is not None  # 1 - 1 / log10(30) is 0.32
-    assert refusal(np.inf, 1, 1) == "there are only 1 draws"
+    assert find_problem(0.1, 99, 2000) == "there are 99 effective draws, fewer than 100"
+    assert find_problem(0.4, 500, 30) is not None  # 1 - 1 / log10(30) is 0.32
+    assert find_problem(np.inf, 1, 1) == "there are only 1 draws"
     equal, k = weigh(1e-9 * rng.standard_cauchy(size=200))  # rounding
     assert k == 0
-    assert refusal(0.65, 500, 2000) is None
+    assert find_problem(0.65, 500, 2000) is None
 
 
 def test_equal_draws_are_selected_evenly_and_others_by_weight() -> None:

@@ -12,7 +12,7 @@ from botorch.models.transforms.input import AppendFeatures, Normalize
 from zoo import POINT, data, marginal
 
 from pymc_botorch import PyMCGP, config
-from pymc_botorch.graph import structures
+from pymc_botorch.graph.compiling import cache as structures
 
 X, Y = data()
 

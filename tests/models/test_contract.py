@@ -310,7 +310,7 @@ def test_loading_keeps_raw_data_and_transforms_them_anew() -> None:
 
 
 def test_copies_predict_the_same_and_compile_nothing(model: PyMCGP) -> None:
-    from pymc_botorch.graph import structures
+    from pymc_botorch.graph.compiling import cache as structures
 
     X = inputs(3, 2)
     before = structures.cache_info().compilations

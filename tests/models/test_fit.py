@@ -24,11 +24,12 @@ from linear_operator.utils.warnings import NumericalWarning
 from torch import Tensor
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, cache_info
-from pymc_botorch.graph.structures import compiled
+from pymc_botorch.graph.compiling.cache import compiled
 from pymc_botorch.inference import build as build_module
-from pymc_botorch.inference.build import TrainingData, build, build_default_gp
-from pymc_botorch.inference.objective import compile_objective
-from pymc_botorch.inference.scales import Scales
+from pymc_botorch.inference.build import build, build_default_gp
+from pymc_botorch.inference.fit.objective import density_and_gradient, itself
+from pymc_botorch.inference.fit.scales import Scales
+from pymc_botorch.inference.training_data import TrainingData
 
 SAME_DENSITY = 1e-5  # of log posteriors at two optima, by optimisers that stop where they please
 SAME_POINT = 2e-3
@@ -123,7 +124,7 @@ def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, 
     built = build(BUILDERS[name], training_data())
     data = training_data(n, seed=3)
     pm_model = model_of(BUILDERS[name], data)
-    function = compile_objective(built.objective, "python").function
+    function = compiled(built.objective, itself, "python").function(density_and_gradient)
     for _ in range(3):
         point = {
             symbol.name: rng.normal(size=np.shape(start))
@@ -144,7 +145,7 @@ def test_under_numba_the_density_and_its_gradient_are_those_of_the_python_linker
         values = built.objective_values(training_data(n, seed=3))
         weights = [np.asarray(weight) for weight in (0.0, 1.0)]
         start = built.scales.support_point(values)
-        slow, fast = (compiled(built.objective, compile_objective, linker).function for linker in ("python", "numba"))
+        slow, fast = (compiled(built.objective, itself, linker).function(density_and_gradient) for linker in ("python", "numba"))
         for weight in weights:
             for ours, expected in zip(fast(*start, *values, weight), slow(*start, *values, weight), strict=True):
                 np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-10)
@@ -184,7 +185,7 @@ def test_the_fit_is_that_of_find_map_and_its_posterior_that_of_from_fitted() -> 
     arrays = TrainingData(X.numpy(), ((Y - Y.mean()) / Y.std()).squeeze(-1).numpy())
     with model_of(matern, arrays):
         expected = pm.find_MAP(progressbar=False, jitter=False, return_inferencedata=True)["posterior"]
-    pm_point = {name: model._all_parameters[name] for name in ("ell", "eta", "mu", "sigma")}
+    pm_point = {name: model.point[name] for name in ("ell", "eta", "mu", "sigma")}
     for name, value in pm_point.items():
         np.testing.assert_allclose(value, expected[name].to_numpy()[0, 0], rtol=SAME_POINT)
     with pm.Model():
@@ -390,9 +391,9 @@ def two_modes(X: Any, y: Any) -> pm.gp.Marginal:
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
-        (flat_prior, "Neither data nor prior determine idle"),
-        (zero_noise, r"sigma is at a bound .* vanishes there"),
-        (two_modes, "two different optima .* side = "),
+        (flat_prior, "Neither data nor prior determine `idle`"),
+        (zero_noise, r"MAP estimate of `sigma` ran to the boundary .* vanishes there"),
+        (two_modes, "two different modes .* `side` = "),
     ],
 )
 def test_a_fit_that_should_not_be_trusted_warns_once(builder: Callable, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,6 +411,7 @@ def test_a_fit_that_should_not_be_trusted_warns_once(builder: Callable, message:
     with pytest.warns(FitWarning, match=message) as caught:
         model = PyMCGP(X, X.sum(-1, keepdim=True), build_gp=builder).fit()
     assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert model.fit_result.warning == str(caught[0].message)
 
 

@@ -121,14 +121,19 @@ def test_the_mixture_has_the_mean_and_the_total_variance_of_its_draws(case: Case
 
 
 def test_a_variance_at_many_points_makes_no_matrix_of_them(model: FullyBayesianPyMCGP, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pymc_botorch.graph.compile import ConditionedPosterior
-    from pymc_botorch.models.process import BLOCK
+    from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 
-    sizes, moments = [], ConditionedPosterior.moments
-    monkeypatch.setattr(ConditionedPosterior, "moments", lambda self, X: (sizes.append(X.shape[1]), moments(self, X))[1])
+    sizes, call = [], ConditionedPosterior.__call__
+
+    def spy(self: ConditionedPosterior, *args: object) -> list[np.ndarray]:
+        outputs = call(self, *args)
+        sizes.extend(array.size for array in outputs)
+        return outputs
+
+    monkeypatch.setattr(ConditionedPosterior, "__call__", spy)
     posterior = model.posterior(inputs(500, 2), observation_noise=True)
     assert posterior.mean.shape == posterior.variance.shape == (S, 500, 1)
-    assert max(sizes) <= BLOCK
+    assert max(sizes) == 500
 
 
 def test_observation_noise_is_that_of_each_draw(model: FullyBayesianPyMCGP) -> None:

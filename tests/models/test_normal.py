@@ -6,7 +6,7 @@ from gpytorch.distributions import MultivariateNormal
 from linear_operator.operators import DenseLinearOperator
 from linear_operator.utils.warnings import NumericalWarning
 
-from pymc_botorch.models.normal import PosteriorNormal
+from pymc_botorch.models.posterior.normal import PosteriorNormal
 
 
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3)])

@@ -1,0 +1,1 @@
+"""Compiled functions of graphs: one cache, two linkers."""

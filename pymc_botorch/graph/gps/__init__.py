@@ -1,0 +1,1 @@
+"""PyMC's gps as arrays and posterior graphs."""

@@ -1,0 +1,97 @@
+"""Posterior graph cut where the new inputs enter: frozen arrays, and moments as functions of these and the new inputs."""
+
+__all__ = ["CutPosterior", "batched", "cut_posterior", "frozen_arrays", "noise_of_data", "pull_back"]
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Constant, Variable
+from pytensor.graph.replace import graph_replace
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_botorch.graph.compiling.functions import Compilable
+from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
+from pymc_botorch.graph.rewrites.cost import weights_before_solves
+from pymc_botorch.graph.rewrites.differentiable import differentiable
+from pymc_botorch.graph.rewrites.subscripts import slice_columns
+from pymc_botorch.graph.traversal import descendants, nodes_between
+
+
+@dataclass(frozen=True)
+class CutPosterior:
+    """Posterior mean and covariance at new inputs ``X``, as expressions of ``X`` and the frozen arrays only.
+
+    Distances are exact, and so are the first two derivatives of any kernel that has them.
+
+    Attributes:
+        X: New inputs, ``q x d``.
+        mean: Posterior mean, ``q``.
+        cov: Posterior covariance, ``q x q``.
+        frozen: Symbols of what ``X`` does not change: the Cholesky factor, the weights.
+        boundary: The expressions of data, noise and parameters that ``frozen`` stand for.
+        inputs: Symbols of data and parameters.
+        noise: The noise of the training observations, as an expression of ``inputs``.
+        given_noise: The symbol that stands for its value in ``boundary``.
+    """
+
+    X: TensorVariable
+    mean: TensorVariable
+    cov: TensorVariable
+    frozen: Sequence[TensorVariable]
+    boundary: Sequence[Variable]
+    inputs: Sequence[Variable]
+    noise: TensorVariable
+    given_noise: TensorVariable
+
+
+def cut_posterior(graph: PosteriorGraph) -> CutPosterior:
+    """Return a posterior graph in two parts: one evaluated once for data and parameters, one at each set of new inputs."""
+    outputs = weights_before_solves(slice_columns(differentiable([graph.mean, graph.cov])), graph.X)
+    boundary = _boundary([graph.X], outputs)
+    frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
+    mean, cov = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
+    (noise,) = differentiable([graph.noise])
+    return CutPosterior(graph.X, mean, cov, frozen, boundary, graph.inputs, noise, graph.given_noise)
+
+
+def noise_of_data(cut: CutPosterior) -> Compilable:
+    """Build ``data, parameters -> noise`` of the training observations: one sd, ``n`` sds or a covariance ``n x n``."""
+    return cut.inputs, [cut.noise]
+
+
+def frozen_arrays(cut: CutPosterior) -> Compilable:
+    """Build ``data, parameters, noise -> frozen arrays``, which holds the one factorisation."""
+    return [*cut.inputs, cut.given_noise], cut.boundary
+
+
+def pull_back(X: TensorVariable, known: Mapping[Variable, Variable]) -> TensorVariable:
+    """Return the gradient with respect to ``X``, given those with respect to the outputs."""
+    return pt.grad(None, X, known_grads=known, return_disconnected="zero", disconnected_inputs="ignore")
+
+
+def batched(variables: Sequence[Variable]) -> dict[Variable, Variable]:
+    """Return, for each variable, one with a leading batch dimension."""
+    return {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in variables}
+
+
+def _boundary(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:
+    """Return what the part of the graph that depends on ``sources`` reads from the part that does not.
+
+    Views are left on the live side, so that a matrix and its transpose are one variable.
+    """
+    live = descendants(sources, outputs)
+    nodes = nodes_between(outputs)
+    constant: set[Variable] = set()
+    for node in nodes:
+        if all(isinstance(v, Constant) or v in constant for v in node.inputs):
+            constant.update(node.outputs)
+    found: dict[Variable, None] = {}
+    for node in nodes:
+        for variable in node.inputs if not live.isdisjoint(node.outputs) else ():
+            while variable not in live and variable.owner is not None and isinstance(variable.owner.op, DimShuffle):
+                variable = variable.owner.inputs[0]
+            if variable not in live and variable not in constant and not isinstance(variable, Constant):
+                found[variable] = None
+    return list(found)

@@ -1,0 +1,1 @@
+"""Rewrites of expressions: equal values, at less cost or with exact derivatives; functions not registered with PyTensor."""

@@ -1,0 +1,59 @@
+"""PyMC's kernels with exact first and second derivatives, and without the terms that only differentiation needs."""
+
+__all__ = ["differentiable", "without_zero_steps"]
+
+from collections.abc import Sequence
+
+import pytensor.tensor as pt
+from pytensor.gradient import DisconnectedGrad
+from pytensor.graph.basic import Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_botorch.graph.rewrites.distance import exact_distances
+from pymc_botorch.graph.rewrites.matching import elemwise_inputs
+from pymc_botorch.graph.rewrites.materns import differentiable_materns
+
+
+def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return PyMC's expressions, written so that two derivatives are exact everywhere; values change by rounding only.
+
+    All kernels of a posterior must be rewritten, those at the training inputs too: else the covariance of gradients is
+    indefinite far from the origin.
+    """
+    return differentiable_materns(exact_distances(outputs))
+
+
+def without_zero_steps(outputs: Sequence[Variable]) -> list[Variable]:
+    """Return ``outputs``, which are differentiated no further, without the terms that only their derivatives need.
+
+    A Matern kernel is written as a Taylor polynomial in a step that is zero (:mod:`pymc_botorch.graph.rewrites.materns`): terms
+    that still contain the step after differentiation are zero.
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    zeros: set[Variable] = set()
+    for node in fgraph.toposort():
+        (found, *_) = node.outputs
+        if _is_zero(found, zeros):
+            zeros.add(found)
+        elif (terms := elemwise_inputs(found, "add")) is not None and (kept := [t for t in terms if t not in zeros]) != terms:
+            total = kept[0] if len(kept) == 1 else pt.add(*kept)
+            if total.type == found.type:  # a term may be needed for its shape
+                fgraph.replace(found, total, reason="without_zero_steps", import_missing=True)
+    return list(fgraph.outputs)
+
+
+def _is_zero(variable: Variable, zeros: set[Variable]) -> bool:
+    """Return whether an expression is a zero step, or a product, sum, square or view of ``zeros``."""
+    if (difference := elemwise_inputs(variable, "sub")) is not None:
+        whole, part = difference
+        return part.owner is not None and isinstance(part.owner.op, DisconnectedGrad) and part.owner.inputs[0] is whole
+    if (factors := elemwise_inputs(variable, "mul")) is not None:
+        return not zeros.isdisjoint(factors)
+    if (terms := elemwise_inputs(variable, "add")) is not None:
+        return zeros.issuperset(terms)
+    parts = elemwise_inputs(variable, "sqr")
+    if parts is None and variable.owner is not None and isinstance(variable.owner.op, DimShuffle):
+        parts = variable.owner.inputs
+    return parts is not None and parts[0] in zeros

@@ -1,0 +1,103 @@
+"""Squared distances of PyMC's kernels, exact far from the origin and with exact derivatives at coincident points.
+
+PyMC computes ``r² = clip(|a|² + |b|² - 2 a·b, 0, inf)`` (``Stationary.square_dist`` and ``Gibbs.square_dist``). Where
+rounding makes the sum negative, which happens at a few per cent of coincident points, the clip makes its derivative exactly
+zero, and the prior variance of a slope with it; far from the origin the sum has no correct digit left. Here it becomes
+``r² = sum_j (a_j - b_j)²``, of inputs about a common centre, so that their scaling rounds nothing off. Copies are rewritten:
+neither the user's covariance functions nor PyMC's classes change.
+
+Upstream: https://github.com/pymc-devs/pymc/issues/1848 (the clip was its fix), as of PyMC 6.4. Once PyMC computes distances
+from differences, this module can go.
+"""
+
+__all__ = ["exact_distances"]
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+import numpy as np
+import pytensor.tensor as pt
+from pymc.pytensorf import constant_fold
+from pytensor.gradient import disconnected_grad
+from pytensor.graph.basic import Variable
+from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.rewriting.basic import MergeOptimizer
+from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.math import Dot, Sum
+from pytensor.tensor.shape import Reshape
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_botorch.graph.rewrites.matching import elemwise_inputs, is_number, untransposed
+
+
+def exact_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return ``outputs`` with PyMC's squared distances computed from differences, over the same leaves.
+
+    Args:
+        outputs: Expressions as PyMC builds them, not yet rewritten.
+
+    Example:
+        >>> import numpy as np, pymc as pm, pytensor.tensor as pt
+        >>> X = pt.matrix("X", shape=(None, 1))
+        >>> (kernel,) = exact_distances([pm.gp.cov.ExpQuad(1, ls=0.5)(X)])
+        >>> float(kernel.eval({X: np.array([[2000.0], [2000.5]])})[0, 1].round(12)), float(np.exp(-0.5).round(12))
+        (0.606530659713, 0.606530659713)
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    MergeOptimizer().rewrite(fgraph)  # so that both sides are scaled by one variable
+    for node in fgraph.toposort():
+        operands = _operands(node.outputs[0])
+        if operands is not None:
+            distance = _square_distance(*_centred(*operands))
+            fgraph.replace(node.outputs[0], distance, reason="exact_distances", import_missing=True)
+    return list(fgraph.outputs)
+
+
+def _centred(A: TensorVariable, B: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
+    """Return ``(X - c) w, (Z - c) w`` for ``A = X w, B = Z w``, with ``c`` the mean of ``Z``; all else as it is.
+
+    The distance does not depend on ``c``, so that neither do its derivatives.
+    """
+    (X, *w), (Z, *w_B) = (elemwise_inputs(side, "mul") or [side] for side in (A, B))
+    if len(w) != 1 or w != w_B or X.type.ndim != 2:
+        return A, B
+    centre = disconnected_grad(Z.sum(axis=0, keepdims=True) / pt.maximum(Z.shape[0], 1))  # of no rows: zero
+    return (X - centre) * w[0], (Z - centre) * w[0]
+
+
+def _square_distance(A: TensorVariable, B: TensorVariable) -> TensorVariable:
+    """Return ``r²`` between the rows of ``A``, ``n x d``, and ``B``, ``m x d``, in ``n x m`` memory where ``d`` is known."""
+    (d,) = constant_fold([A.shape[1]], raise_not_constant=False)
+    if isinstance(d, Variable):
+        return pt.square(A[:, None, :] - B[None, :, :]).sum(2)
+    return reduce(add, [pt.square(A[:, j][:, None] - B[:, j][None, :]) for j in range(int(d))])
+
+
+def _operands(variable: Variable) -> tuple[TensorVariable, TensorVariable] | None:
+    """Return ``A, B`` when ``variable`` is ``clip(-2 A Bᵀ + (|A|² + |B|²), 0, inf)``, as PyMC writes it."""
+    clipped = elemwise_inputs(variable, "clip")
+    if clipped is None or not (is_number(clipped[1], 0.0) and is_number(clipped[2], np.inf)):
+        return None
+    terms = elemwise_inputs(clipped[0], "add")
+    if terms is None or len(terms) != 2:
+        return None
+    product, squares = elemwise_inputs(terms[0], "mul"), elemwise_inputs(terms[1], "add")
+    if product is None or squares is None or len(product) != 2 or len(squares) != 2 or not is_number(product[0], -2.0):
+        return None
+    dot = product[1].owner
+    if dot is None or not isinstance(dot.op, Dot):
+        return None
+    A, B = dot.inputs[0], untransposed(dot.inputs[1])
+    return (A, B) if B is not None and _squared(squares[0]) is A and _squared(squares[1]) is B else None
+
+
+def _squared(variable: Variable) -> Variable | None:
+    """Return ``A`` when ``variable`` is ``sum(A², axis=1)``, reshaped."""
+    node = variable.owner
+    while node is not None and isinstance(node.op, Reshape | DimShuffle):
+        node = node.inputs[0].owner
+    if node is None or not isinstance(node.op, Sum):
+        return None
+    square = elemwise_inputs(node.inputs[0], "sqr")
+    return None if square is None else square[0]

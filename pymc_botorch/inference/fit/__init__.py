@@ -1,0 +1,1 @@
+"""Fits: the log posterior density, its maximum, and draws from it."""

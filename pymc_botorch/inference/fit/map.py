@@ -1,0 +1,145 @@
+"""Maximum a posteriori (MAP) estimate of a gp's hyperparameters, by L-BFGS-B from several starts."""
+
+__all__ = ["FitResult", "fit_map"]
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pymc_botorch.config import Linker, Tier
+from pymc_botorch.errors import PACKAGE_FOLDER, FitError, FitWarning
+from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.density import Density
+from pymc_botorch.inference.fit.optimise import FLAT_CHANGE, NO_FINITE_START, Optimum, climb, starts
+from pymc_botorch.inference.training_data import TrainingData
+
+SUSPICIOUS_DISTANCE = 6.0
+"""Unconstrained distance from PyMC's initial point beyond which a parameter may be on its way to the boundary."""
+SIMILAR_LOG_DENSITY = 0.7
+"""Difference of log densities below which two modes are similarly probable: a factor of two."""
+DISTINCT_MODE_DISTANCE = 1.0
+"""Unconstrained distance of some parameter beyond which two modes are different: a factor of e for a log-transformed one."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Report of a MAP fit.
+
+    Attributes:
+        method: ``"map"``.
+        starts: Where each optimisation started: ``"warm start"``, ``"prior mode"`` (PyMC's ``"initial point"`` where the priors
+            depend on the data) or ``"prior draw"``.
+        values: Log posterior density that each optimisation reached, without Jacobian, for the data in the units of the gp;
+            ``-inf`` where the density of its start is not finite.
+        evaluations: Number of evaluations of density and gradient, over all starts.
+        seconds: Wall time, compilation included.
+        linker: Compiler of the density, ``"numba"`` or ``"python"``.
+        warning: Text of the warning that the fit gave, or None.
+    """
+
+    method: str
+    starts: tuple[str, ...]
+    values: tuple[float, ...]
+    evaluations: int
+    seconds: float
+    linker: Linker
+    warning: str | None
+
+    @property
+    def log_posterior(self) -> float:
+        """Log posterior density of the fitted point, the largest of ``values``."""
+        return max(self.values)
+
+
+def fit_map(
+    built: BuiltGP,
+    data: TrainingData,
+    *,
+    warm_start: Mapping[str, Any] | None,
+    num_starts: int,
+    seed: int,
+    maxiter: int,
+    tier: Tier,
+    quiet: bool = False,
+) -> tuple[dict[str, np.ndarray], FitResult]:
+    """Return the parameters of largest posterior density, on their natural scale, and a report of the fit.
+
+    Args:
+        built: A gp that a builder has built.
+        data: Training data.
+        warm_start: Point to start from first, values on the natural scale by name; None starts from the mode of the prior.
+        num_starts: Number of optimisations: from the warm start, the mode of the prior, and draws from the prior.
+        seed: Random seed of these draws.
+        maxiter: Maximum number of L-BFGS-B iterations per start.
+        tier: What the objective is compiled with.
+        quiet: Whether to give no warning.
+
+    Raises:
+        DataError: If the warm start does not fit the model.
+        FitError: If the density is finite at none of the starts.
+    """
+    began = time.perf_counter()
+    density = Density(built, data, tier, jacobian=False)
+    initial = starts(density, data, tier, warm_start, num_starts, seed)
+    optima = [climb(density, start.u, maxiter) for start in initial]
+    best = max(optima, key=lambda optimum: optimum.value)
+    if not np.isfinite(best.value):
+        raise FitError(NO_FINITE_START.format(len(initial)))
+    point = density.natural(best.u)
+    warning = None if quiet else _warning(density, optima, best)
+    result = FitResult(
+        "map",
+        tuple(start.name for start in initial),
+        tuple(optimum.value for optimum in optima),
+        density.evaluations,
+        time.perf_counter() - began,
+        density.linker,
+        warning,
+    )
+    if warning is not None:
+        warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
+    return point, result
+
+
+def _warning(density: Density, optima: Sequence[Optimum], best: Optimum) -> str | None:
+    """Return a warning if the fit should not be trusted as it is."""
+
+    def shown(u: np.ndarray, name: str) -> str:
+        return np.array2string(density.natural(u)[name], precision=3, threshold=6, edgeitems=2)
+
+    # Only transformed parameters (logarithms and the like) are of order one; the others have units of their own
+    is_transformed = dict(zip(density.built.scales.names, density.built.scales.transformed, strict=True))
+    transformed = np.array([is_transformed[name] for name in density.names])
+    distance = np.abs(best.u - density.support)
+    suspicious = transformed & ((distance > SUSPICIOUS_DISTANCE) | (best.spread > SUSPICIOUS_DISTANCE))
+    for i in np.flatnonzero(suspicious | np.isinf(best.spread)):
+        name, outwards = density.names[i], np.sign(best.u[i] - density.support[i]) or 1.0
+        change = []
+        for step in (outwards, -outwards):
+            moved = best.u.copy()
+            moved[i] += step
+            change.append(abs(density(moved)[0] - best.value))
+        if change[0] < FLAT_CHANGE and distance[i] > SUSPICIOUS_DISTANCE:
+            return (
+                f"MAP estimate of `{name}` ran to the boundary ({shown(best.u, name)}): the posterior has no peak there. Give it "
+                "a prior that vanishes there, such as LogNormal or Gamma(2, ...)."
+            )
+        if max(change) < FLAT_CHANGE:
+            return (
+                f"Neither data nor prior determine `{name}` ({shown(best.u, name)}): the posterior is flat there. Give it an "
+                "informative prior."
+            )
+    for other in optima:
+        difference = np.abs(other.u - best.u)
+        if best.value - other.value < SIMILAR_LOG_DENSITY and difference.max() > DISTINCT_MODE_DISTANCE:
+            name = density.names[int(difference.argmax())]
+            return (
+                f"The posterior has two different modes of nearly the same log density, {best.value:.2f} and {other.value:.2f}, "
+                f"at `{name}` = {shown(best.u, name)} and {shown(other.u, name)}; the first was taken. Collect more data, or "
+                "give it a prior that favours one of them."
+            )
+    return None

@@ -1,0 +1,239 @@
+"""Draws from a gp's hyperposterior: reweighted ones, Laplace's method or NUTS, and the diagnostics that choose between them."""
+
+__all__ = ["SamplingResult", "fit_draws"]
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from pymc_botorch.config import Linker, Tier
+from pymc_botorch.errors import PACKAGE_FOLDER, DataError, FitError, FitWarning
+from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.density import Density
+from pymc_botorch.inference.fit.importance import MIN_EFFECTIVE_SIZE, WeightedDraws, find_problem, select
+from pymc_botorch.inference.fit.laplace import laplace
+from pymc_botorch.inference.fit.nuts import nuts
+from pymc_botorch.inference.fit.optimise import Start, start_from_point, starts
+from pymc_botorch.inference.fit.options import Method, SamplingOptions
+from pymc_botorch.inference.training_data import TrainingData
+
+type Source = Literal["nuts", "laplace", "reweighted"]
+
+MAX_TRUSTED_R_HAT = 1.05
+"""R-hat above which the chains have not mixed well enough: the fit warns."""
+MAX_USABLE_R_HAT = 1.2
+"""R-hat above which the chains disagree: the draws are not used."""
+MAX_USABLE_DIVERGENT_FRACTION = 0.1
+"""Fraction of divergent draws above which regions of the posterior are missing: the draws are not used."""
+MAX_USABLE_K = 1.0
+"""Pareto k from which importance weights have no finite mean: the draws are not used."""
+TAIL_QUANTILES = 0.1, 0.9
+"""Quantiles whose effective sample sizes are those of the tails."""
+
+REMEDIES: Mapping[Source, str] = {
+    "nuts": "Sample longer (tune=, draws=) or with a larger target_accept, or give the model more informative priors.",
+    "laplace": "Use method='nuts' or 'auto'.",
+    "reweighted": "Use method='nuts' or 'auto'.",
+}
+
+
+@dataclass(frozen=True)
+class SamplingResult:
+    """Report of a fit by draws.
+
+    Attributes:
+        method: Where the draws are from: ``"nuts"``, ``"laplace"``, or ``"reweighted"`` draws of the warm start.
+        reason: Why it was this method: those that were tried before it, and the diagnostics that ruled them out.
+        k: Pareto's ``k`` of the importance weights, the shape of their tail (None for NUTS).
+        ess: Effective sample size: that of the importance weights, or the smallest over hyperparameters, of bulk and tail, for
+            NUTS.
+        r_hat: Largest R-hat over hyperparameters (None unless there are several chains).
+        divergences: Number of divergences of NUTS after tuning (None for other methods).
+        num_draws: Number of draws that ``ess`` is the effective size of.
+        evaluations: Number of evaluations of density and gradient; PyMC's own sampler, which compiles its own, is not counted.
+        seconds: Wall time, compilation included.
+        linker: Compiler of the density, ``"numba"`` or ``"python"``.
+        warning: Text of the warning that the fit gave, or None.
+    """
+
+    method: Source
+    reason: str
+    k: float | None
+    ess: float
+    r_hat: float | None
+    divergences: int | None
+    num_draws: int
+    evaluations: int
+    seconds: float
+    linker: Linker
+    warning: str | None
+
+
+class _Attempt(NamedTuple):
+    method: Source
+    draws: WeightedDraws
+    stats: xr.Dataset | None
+    k: float | None
+    ess: float
+    r_hat: float | None
+    divergences: int | None
+    problem: str | None  # a diagnostic that is not as it should be
+    usable: bool  # with a warning, in spite of the problem
+
+
+def fit_draws(
+    built: BuiltGP,
+    data: TrainingData,
+    *,
+    method: Method,
+    warm_start: WeightedDraws | Mapping[str, Any] | None,
+    options: SamplingOptions,
+    tier: Tier,
+) -> tuple[WeightedDraws, xr.Dataset | None, Density, SamplingResult]:
+    """Return draws of the posterior, the sampler's statistics (None without a sampler), the density, and a report of the fit.
+
+    Args:
+        built: A gp that a builder has built.
+        data: Training data.
+        method: ``"nuts"`` or ``"laplace"``; ``"auto"`` takes the first method whose diagnostics pass: the draws of the warm
+            start with new weights, Laplace's method, NUTS.
+        warm_start: Weighted draws of the same model given other data, or a point of it.
+        options: Options of the methods.
+        tier: What the density is compiled with.
+
+    Raises:
+        DataError: If the warm start does not fit the model.
+        FitError: If the density is finite at none of the starts, or no method gives usable draws.
+    """
+    began = time.perf_counter()
+    density, attempt, rejected = _try_methods(built, data, method, warm_start, options, tier)
+    problem = attempt.problem
+    warning = problem and f"The {attempt.method} draws may not represent the posterior: {problem}. {REMEDIES[attempt.method]}"
+    result = SamplingResult(
+        attempt.method,
+        "; ".join([*rejected, f"{attempt.method}: {problem or 'passed'}"]) if method == "auto" else "asked for",
+        attempt.k,
+        attempt.ess,
+        attempt.r_hat,
+        attempt.divergences,
+        len(attempt.draws.unconstrained),
+        density.evaluations,
+        time.perf_counter() - began,
+        density.linker,
+        warning,
+    )
+    if warning is not None:
+        warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
+    return attempt.draws, attempt.stats, density, result
+
+
+# One thread: for matrices of some hundred rows, several take up to fifty times longer
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
+def _try_methods(
+    built: BuiltGP,
+    data: TrainingData,
+    method: Method,
+    warm_start: WeightedDraws | Mapping[str, Any] | None,
+    options: SamplingOptions,
+    tier: Tier,
+) -> tuple[Density, _Attempt, list[str]]:
+    """Return the density, the attempt whose draws are used, and why each one before it was rejected."""
+    density = Density(built, data, tier, jacobian=True)
+    old = warm_start if isinstance(warm_start, WeightedDraws) else None
+    if old is not None and old.unconstrained.shape[1] != len(density.support):
+        raise DataError(
+            f"The warm start's draws have {old.unconstrained.shape[1]} numbers each, but this model has {len(density.support)} "
+            f"hyperparameters ({', '.join(built.scales.names)}). Pass a fit of the same model."
+        )
+    points = _starts_from(warm_start, density, options)
+    rejected: list[str] = []
+    for name in {"auto": ("reweighted", "laplace", "nuts"), "laplace": ("laplace",), "nuts": ("nuts",)}[method]:
+        try:
+            if name == "reweighted":
+                if old is None:
+                    if warm_start is not None:
+                        rejected.append("reweighted: the warm start is a point, or draws without known weights")
+                    continue
+                attempt = _reweighted(density, old)
+            elif name == "laplace":
+                attempt = _laplace(density, data, tier, points, options)
+            else:
+                attempt = _nuts(density, data, points, options)
+        except FitError as error:
+            if method != "auto":
+                raise
+            rejected.append(f"{name}: {error}")
+            continue
+        if attempt.problem is None or (attempt.usable and (method != "auto" or name == "nuts")):
+            return density, attempt, rejected
+        rejected.append(f"{name}: {attempt.problem}")
+    raise FitError(
+        f"No method gave usable draws of the posterior ({'; '.join(rejected)}). "
+        f"{REMEDIES['nuts' if method == 'auto' else method]}"
+    )
+
+
+def _starts_from(warm_start: Any, density: Density, options: SamplingOptions) -> list[np.ndarray]:
+    """Return unconstrained points of the warm start, where optimisations and chains start."""
+    if warm_start is None:
+        return []
+    if isinstance(warm_start, WeightedDraws):
+        return [warm_start.unconstrained[i] for i in select(warm_start.log_weights, options.nuts.chains)]
+    return [start_from_point(density, warm_start)]
+
+
+def _reweighted(density: Density, old: WeightedDraws) -> _Attempt:
+    """Reweight the original draws, not those that earlier weights resampled."""
+    draws, k = old.reweighted(np.array([density(u)[0] for u in old.unconstrained]))
+    return _weighted("reweighted", draws, k)
+
+
+def _laplace(density: Density, data: TrainingData, tier: Tier, points: list[np.ndarray], options: SamplingOptions) -> _Attempt:
+    warm = [Start("warm start", u) for u in points[:1]]
+    others = starts(density, data, tier, None, max(options.num_starts - len(warm), 0), options.seed)
+    draws, k = laplace(density, [*warm, *others], options.num_proposals, options.maxiter, options.seed)
+    return _weighted("laplace", draws, k)
+
+
+def _weighted(method: Source, draws: WeightedDraws, k: float) -> _Attempt:
+    size = draws.effective_size
+    problem = find_problem(k, size, len(draws.log_weights))
+    return _Attempt(method, draws, None, k, size, None, None, problem, usable=k < MAX_USABLE_K)
+
+
+def _nuts(density: Density, data: TrainingData, points: list[np.ndarray], options: SamplingOptions) -> _Attempt:
+    draws, stats = nuts(density, data, options.nuts, points, options.seed)
+    by_chain = draws.unconstrained.reshape(draws.chains, -1, draws.unconstrained.shape[1])
+    ess, r_hat = _convergence(by_chain)
+    divergences = int(stats["diverging"].sum())
+    num_draws = len(draws.unconstrained)
+    problems = []
+    if r_hat is not None and not r_hat <= MAX_TRUSTED_R_HAT:
+        problems.append(f"R-hat is {r_hat:.2f}")
+    if not ess >= MIN_EFFECTIVE_SIZE:
+        problems.append(f"the smallest effective sample size is {ess:.0f} of {num_draws} draws")
+    if divergences:
+        problems.append(f"there are {divergences} divergences")
+    usable = divergences / num_draws <= MAX_USABLE_DIVERGENT_FRACTION and (r_hat is None or r_hat <= MAX_USABLE_R_HAT)
+    efficiency = float(np.clip(ess / num_draws, 1e-3, 1.0)) if np.isfinite(ess) else 1.0
+    problem = " and ".join(problems) or None
+    return _Attempt("nuts", replace(draws, efficiency=efficiency), stats, None, ess, r_hat, divergences, problem, usable)
+
+
+def _convergence(chains: np.ndarray) -> tuple[float, float | None]:
+    """Return the smallest effective sample size and the largest R-hat of draws ``chain x draw x D``."""
+    from arviz_stats.base import array_stats  # type: ignore[attr-defined]  # documented, but not exported; slow to import
+
+    C, S, D = chains.shape
+    if S < 4:  # ArviZ needs four for diagnostics
+        return 0.0, None
+    sizes = [array_stats.ess(chains[..., i], method="bulk") for i in range(D)]
+    sizes += [array_stats.ess(chains[..., i], method="tail", prob=TAIL_QUANTILES) for i in range(D)]
+    r_hats = [array_stats.rhat(chains[..., i]) for i in range(D)] if C > 1 else []
+    return float(np.min(sizes)), float(np.max(r_hats)) if r_hats else None

@@ -1,0 +1,220 @@
+"""Models made from data by a ``build_gp``, or from a gp fitted in PyMC."""
+
+__all__ = ["AbstractBuiltGP", "on_new_class"]
+
+import inspect
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from botorch.models.model import Model
+from botorch.models.transforms.input import InputTransform
+from botorch.models.transforms.outcome import OutcomeTransform
+from botorch.utils.datasets import SupervisedDataset
+from botorch.utils.types import DEFAULT, _DefaultType
+from gpytorch.models import GP
+from torch import Tensor
+
+from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
+from pymc_botorch.inference.fit.importance import WeightedDraws
+from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.contract import AbstractPyMCGP
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.state import State, TrainingTensors, condition
+from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
+from pymc_botorch.models.training_mixin import READS_STATE
+from pymc_botorch.models.transforms import fitted_copy, raw_inputs, read_units
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
+LIBRARY_FIELDS = frozenset((*vars(GP()), "_state", "_prepared", "_build_function", "_is_building", "_is_ensemble"))
+"""Attributes of a model that are not its user's, and so no part of what a builder may depend on."""
+
+
+_hooks: list[Callable[[type["AbstractBuiltGP"]], None]] = []
+
+
+def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
+    """Call ``hook`` with each subclass that is made from now on: the core imports no library that keeps a list of models."""
+    _hooks.append(hook)
+
+
+class AbstractBuiltGP(AbstractPyMCGP):
+    """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
+
+    units: UnitsOfPriors = "scaled"
+    """What the priors of ``build_gp`` are written for: ``"scaled"`` for inputs in the unit cube and a standardised outcome,
+    ``"natural"`` for the units of the data."""
+
+    _prepared: PreparedData | None = None
+    """The data that the constructor was given; None of a model that was made from a gp fitted in PyMC."""
+    _build_function: Callable[..., Any] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for hook in _hooks:
+            hook(cls)
+
+    def __init__(
+        self,
+        train_X: Tensor,
+        train_Y: Tensor,
+        train_Yvar: Tensor | None = None,
+        outcome_transform: OutcomeTransform | _DefaultType | None = DEFAULT,
+        input_transform: InputTransform | None = None,
+        *,
+        build_gp: Callable[..., Any] | None = None,
+    ) -> None:
+        if not (build_gp is None or callable(build_gp)):
+            raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
+        prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
+        Model.__init__(self)
+        self._set_transforms(prepared.input_transform, prepared.outcome_transform)
+        self._prepared, self._build_function = prepared, build_gp
+
+    @classmethod
+    def _from_gp(
+        cls,
+        fitted: FittedGP,
+        observation: FittedGP | None,
+        input_transform: InputTransform | None,
+        outcome_transform: OutcomeTransform | None,
+        *,
+        parameters: Mapping[str, np.ndarray],
+    ) -> Self:
+        """Return the model of a gp fitted in PyMC, with copies of the transforms that were applied to its data."""
+        raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
+        read_units(outcome_transform)  # checks it
+        self = cls.__new__(cls)
+        Model.__init__(self)
+        self._set_transforms(*(transform and fitted_copy(transform) for transform in (input_transform, outcome_transform)))
+        training = TrainingTensors(raw_X, torch.from_numpy(fitted.X), torch.from_numpy(fitted.y))
+        units = read_units(getattr(self, "outcome_transform", None))
+        ensemble = self._is_fully_bayesian
+        self._replace_state(condition(fitted, observation, training, units, parameters=parameters, ensemble=ensemble))
+        return self.eval()
+
+    def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
+        if input_transform is not None:
+            self.input_transform = input_transform
+        if outcome_transform is not None:
+            self.outcome_transform = outcome_transform
+
+    @classmethod
+    def construct_inputs(
+        cls, training_data: SupervisedDataset, categorical_features: list[int] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the constructor's arguments for a data set, as BoTorch's method of this name.
+
+        Args:
+            training_data: Inputs, outcomes and, where known, variances.
+            categorical_features: Columns of inputs that hold an index of a category; passed on if the constructor of a subclass
+                takes them.
+            **options: Further arguments of a subclass's constructor.
+        """
+        if categorical_features is not None and "categorical_features" in inspect.signature(cls).parameters:
+            options["categorical_features"] = categorical_features
+        return {**super().construct_inputs(training_data), **options}
+
+    def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
+        """Build the PyMC model; subclasses write their own.
+
+        Args:
+            X: Inputs as the gp sees them, ``n x d``.
+            y: Outcomes as the gp sees them, ``n``.
+            sigma: Known sd of each observation, ``n``, where the model was given ``train_Yvar``.
+
+        Returns:
+            A ``pm.gp.Marginal`` or ``MarginalApprox`` whose ``marginal_likelihood`` was called, or ``(gp, {"gp": total})``.
+        """
+        return build_default_gp(X, y, sigma)
+
+    @abstractmethod
+    def fit(self) -> Self:
+        """Set the hyperparameters."""
+
+    @classmethod
+    @abstractmethod
+    def check_fit_options(cls, **options: Any) -> None:
+        """Refuse options of :meth:`fit` that it would refuse, without data."""
+
+    @abstractmethod
+    def _as_warm_start(self, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any]:
+        """Return what a later fit of the hyperparameters ``names`` can begin with."""
+
+    def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
+        """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
+
+        The priors of the PyMC model are part of the objective; the marginal likelihood that is passed only names the model.
+        """
+        if given := sorted(name for name, value in ignored.items() if value):
+            warnings.warn(
+                f"The model is fitted by its own fit(), which does not use {', '.join(given)}. Call model.fit(...) instead.",
+                UserWarning,
+                skip_file_prefixes=(PACKAGE_FOLDER,),
+            )
+        if self._prepared is None:
+            self.added_loss_terms()
+        self.fit()
+        if mll is None:
+            return None
+        mll.likelihood = self.likelihood  # as fitted
+        return mll.eval()
+
+    @property
+    def _training(self) -> TrainingTensors:
+        return self.state.training if self._prepared is None or self._state is not None else self._prepared.training
+
+    @property
+    def _uses_default_model(self) -> bool:
+        return self._build_function is None and getattr(self.build_gp, "__func__", None) is AbstractBuiltGP.build_gp
+
+    def _build(self) -> tuple[BuiltGP, TrainingData]:
+        """Return what the builder makes, and the present data."""
+        if self._prepared is None:
+            raise UnsupportedModelError(
+                "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
+                "from_fitted again, or construct the model from data."
+            )
+        self._check_not_given_more()
+        data = self._prepared.data if self._state is None else self._state.fitted.training_data
+        if self._build_function is not None:
+            return build(self._build_function, data), data
+        if self._uses_default_model:
+            return build(build_default_gp, data), data
+        attributes = {name: value for name, value in vars(self).items() if name not in LIBRARY_FIELDS}
+        for registered in (self._modules, self._parameters, self._buffers):
+            attributes |= {name: value for name, value in registered.items() if name not in LIBRARY_MODULES}
+        hidden = {name: self._modules.pop(name) for name in LIBRARY_MODULES if name in self._modules}
+        self._is_building = True
+        try:
+            return build(self.build_gp, data, attributes), data
+        except AttributeError as error:
+            if (name := next((name for name in LIBRARY_MODULES if f"'{name}'" in str(error)), None)) is not None:
+                raise InvalidDataError(READS_STATE.format(name)) from error
+            raise
+        finally:
+            self._is_building = False
+            self._modules.update(hidden)
+
+    def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
+        """Return the state of what was built with these draws ``S x ...`` of all hyperparameters."""
+        fitted, observation = built.given(data, draws, num_draws)
+        units = read_units(getattr(self, "outcome_transform", None))
+        return condition(fitted, observation, self._training, units, parameters=draws, ensemble=self._is_fully_bayesian)
+
+    def _initial_state(self) -> State:
+        try:
+            built, data = self._build()
+            values = built.objective_values(data)
+            point = built.scales.natural(built.scales.support_point(values), values)
+            return self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
+        except AttributeError as error:  # of the user's; torch would take it for a missing attribute of the model
+            raise RuntimeError(f"build_gp failed: {error}") from error

@@ -1,0 +1,1 @@
+"""Posteriors as torch functions: differentiable moments, processes, lazy covariances."""

@@ -1,0 +1,149 @@
+"""Hyperparameters of a model as its ``state_dict``, and the way back.
+
+A state dict holds them as one tensor of bytes, which BoTorch's rollback context and ``torch.load`` with its safe default both
+take; a dict or NumPy arrays they do not. Training data are no part of it, as in BoTorch.
+"""
+
+__all__ = ["StateDictMixin", "pack", "unpack"]
+
+import copy
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.modules.module import _IncompatibleKeys
+
+from pymc_botorch.errors import DataError
+from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.state import State, condition
+from pymc_botorch.models.training_mixin import TrainingDataMixin
+from pymc_botorch.models.transforms import read_units
+
+INPUTS = "training inputs"
+"""The entry of a latent gp's state for them (a name with a space, to differ from those of variables)."""
+TRANSFORMS = ("input_transform", "outcome_transform")
+
+
+class StateDictMixin(TrainingDataMixin):
+    """Hyperparameters as the extra state of a torch module."""
+
+    def get_extra_state(self) -> Tensor:
+        """Return the hyperparameters as one tensor of bytes.
+
+        Of a latent gp they include draws of the function; the raw inputs where these are go with them, to be compared. A point
+        is stored without the dimension of draws.
+        """
+        state = self.state
+        held = {name: values if state.is_ensemble else values[0] for name, values in state.parameters.items()}
+        return pack({**held, INPUTS: state.training.raw_X.numpy()} if state.fitted.is_latent else held)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Condition the model on the hyperparameters in ``state``."""
+        self._check_not_given_more()
+        with botorch_errors():
+            self._replace_state(_reconditioned(self.state, *_read(self.state, state)))
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
+    ) -> Any:
+        """Load hyperparameters, and the state of the transforms; what the model computes from its data is computed anew.
+
+        Args:
+            state_dict: As ``state_dict()`` of a model of the same PyMC structure returns it, fitted to any number of data.
+            strict: Whether all keys must match.
+            keep_transforms: Whether the present data are transformed anew by the loaded transforms, as in BoTorch; otherwise
+                they stay as the gp saw them.
+            assign: As in PyTorch.
+
+        Raises:
+            RuntimeError: If keys are missing or unexpected, and ``strict`` (as PyTorch's).
+            InputDataError: If the hyperparameters have other names or shapes than this model's. Nothing is changed then.
+            UnsupportedError: If this is a fantasy model.
+        """
+        self._check_not_given_more()
+        expected, given = set(self.state_dict()), set(state_dict)  # type: ignore[attr-defined]  # of the module
+        if strict and expected != given:
+            raise RuntimeError(
+                f"The state dict misses {sorted(expected - given)} and has unexpected {sorted(given - expected)}. Pass that of "
+                "a model of the same PyMC structure and transforms, or strict=False."
+            )
+        with _transforms_restored_on_error(self), botorch_errors():
+            self._replace_state(self._loaded(state_dict, keep_transforms, assign))
+        return _IncompatibleKeys(sorted(expected - given), sorted(given - expected))
+
+    def _loaded(self, state_dict: Mapping[str, Any], keep_transforms: bool, assign: bool) -> State:
+        """Return the state with what is in ``state_dict``; training data are taken back to raw units by the old transforms."""
+        state = self.state
+        transform, is_latent, training = getattr(self, "outcome_transform", None), state.fitted.is_latent, state.training
+        raw_Y = training.targets.unsqueeze(-1)
+        if transform is not None and not is_latent:
+            raw_Y = transform.untransform(raw_Y, X=training.inputs)[0]
+        own = {key: value for key, value in state_dict.items() if key.partition(".")[0] in TRANSFORMS}
+        fitted, parameters = state.fitted, state.parameters
+        if has_parameters := "_extra_state" in state_dict:
+            fitted, parameters = _read(state, state_dict["_extra_state"])
+        torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)  # type: ignore[arg-type]  # it is a module
+        units = read_units(transform)
+        if keep_transforms:
+            self.eval()  # type: ignore[attr-defined]
+            X = self.transform_inputs(training.raw_X)  # type: ignore[attr-defined]
+            y = raw_Y if is_latent or transform is None else transform(raw_Y, X=X)[0]
+            fitted = fitted.with_noise_scaled(state.units.scale / units.scale)
+            targets = fitted.y if is_latent else y.squeeze(-1).numpy()
+            fitted = fitted.with_data(TrainingData(X.numpy(), targets, fitted.training_data.sigma))
+        loaded = _reconditioned(replace(state, units=units), fitted, parameters)
+        return loaded if has_parameters else replace(loaded, result=state.result, sample=state.sample, idata=state.idata)
+
+
+def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]]:
+    """Return the gp with the hyperparameters of a model's extra state, and all of these."""
+    arrays = unpack(packed)
+    X, places = state.training.raw_X.numpy(), arrays.pop(INPUTS, np.empty(0))
+    if state.fitted.is_latent and not (X.shape == places.shape and np.allclose(X, places, rtol=1e-9, atol=1e-12)):
+        raise DataError(
+            "The state has no draws of the function at the training inputs of this model. Pass the state of a model of the "
+            "same gp, sampled with the same inputs."
+        )
+    parameters = {name: values if state.is_ensemble else values[None] for name, values in arrays.items()}
+    others = set(state.parameters) - set(state.fitted.draws)
+    draws = {name: values for name, values in parameters.items() if name not in others}
+    return state.fitted.with_draws(draws), parameters
+
+
+def _reconditioned(state: State, fitted: FittedGP, parameters: Mapping[str, np.ndarray]) -> State:
+    """Return the state with another gp and hyperparameters, of which there is no fit."""
+    return condition(fitted, state.observation, state.training, state.units, parameters=parameters, ensemble=state.is_ensemble)
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> Tensor:
+    """Return the arrays as a ``uint8`` tensor (NumPy's npz format)."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+
+
+def unpack(state: Tensor) -> dict[str, np.ndarray]:
+    """Return the arrays that :func:`pack` was given."""
+    with np.load(io.BytesIO(state.cpu().numpy().tobytes()), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@contextmanager
+def _transforms_restored_on_error(module: Any) -> Iterator[None]:
+    """Give the transforms of a module back what they had learned if the block fails."""
+    states = {name: copy.deepcopy(module._modules[name].state_dict()) for name in TRANSFORMS if name in module._modules}
+    was_training = module.training
+    try:
+        yield
+    except BaseException:  # an interrupt, too
+        for name, state in states.items():
+            module._modules[name].load_state_dict(state)
+        module.train(was_training)
+        raise

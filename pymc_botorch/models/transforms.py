@@ -1,0 +1,119 @@
+"""Transforms of users, and what they mean for a posterior: raw training inputs, offset and scale."""
+
+__all__ = ["Units", "fitted_copy", "raw_inputs", "read_units", "undo"]
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from botorch.models.transforms.input import AffineInputTransform, ChainedInputTransform, InputTransform
+from botorch.models.transforms.outcome import OutcomeTransform, Standardize
+from torch import Tensor
+
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+
+
+class Units(NamedTuple):
+    """The map from the outcome of the gp to that of the user: ``offset + scale * f``, then ``transform`` undone.
+
+    An affine outcome transform is folded into the compiled posterior, which keeps covariances lazy; any other is left to
+    BoTorch.
+    """
+
+    offset: float = 0.0
+    scale: float = 1.0
+    transform: OutcomeTransform | None = None
+
+    def to_gp(self, Y: Tensor, X: Tensor) -> Tensor:
+        """Return outcomes ``... x q x 1`` in the units of the gp."""
+        return (Y - self.offset) / self.scale if self.transform is None else self.transform(Y, X=X)[0]
+
+
+def read_units(outcome_transform: OutcomeTransform | None) -> Units:
+    """Return the units of a fitted outcome transform.
+
+    Raises:
+        InvalidDataError: If it is no outcome transform of one outcome, or has not been fitted.
+    """
+    if not isinstance(outcome_transform, OutcomeTransform | None):
+        raise InvalidDataError(f"outcome_transform is a {type(outcome_transform).__name__}. Pass a BoTorch outcome transform.")
+    for part in () if outcome_transform is None else outcome_transform.modules():
+        if not isinstance(part, Standardize):
+            continue
+        if part.means.numel() != 1:
+            raise InvalidDataError("The Standardize given as outcome_transform has several outcomes. Pass Standardize(m=1).")
+        if not part._is_trained:
+            raise InvalidDataError(
+                "The Standardize given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, "
+                "that is after outcome_transform(train_Y)."
+            )
+    if outcome_transform is not None and type(outcome_transform) is Standardize:
+        return Units(float(outcome_transform.means), float(outcome_transform.stdvs))
+    return Units(transform=outcome_transform)
+
+
+def fitted_copy[Transform: (InputTransform, OutcomeTransform)](transform: Transform) -> Transform:
+    """Return a copy that the caller cannot change and that does not learn again."""
+    copied = copy.deepcopy(transform).eval()
+    for part in copied.modules():
+        if hasattr(part, "learn_coefficients"):
+            part.learn_coefficients = False
+    return copied
+
+
+def raw_inputs(input_transform: InputTransform | None, X: np.ndarray, source: np.ndarray | None) -> Tensor:
+    """Return raw training inputs from those that the gp saw.
+
+    Args:
+        input_transform: What was applied to raw inputs; checked to be fitted.
+        X: Inputs as the gp saw them, ``n x d``.
+        source: The data that they were computed from inside the PyMC model, where known: the transform must do the same.
+
+    Raises:
+        InvalidDataError: If the transform has not been fitted, or does not do what the PyMC model does.
+        UnsupportedModelError: If the transform has no inverse.
+    """
+    if input_transform is None:
+        return torch.from_numpy(X)
+    if not isinstance(input_transform, InputTransform):
+        raise InvalidDataError(f"input_transform is a {type(input_transform).__name__}. Pass a BoTorch input transform.")
+    for part in input_transform.modules():
+        learns = isinstance(part, AffineInputTransform) and part.learn_coefficients
+        if learns and bool((part._coefficient == 1).all() and (part._offset == 0).all()):
+            raise InvalidDataError(
+                f"The {type(part).__name__} given as input_transform has not learned its bounds. Pass it as it was applied to "
+                "the inputs, that is after input_transform(train_X), or with bounds."
+            )
+    if source is None:
+        return undo(input_transform, torch.from_numpy(X))
+    raw = torch.from_numpy(source)
+    with torch.no_grad():
+        applied = fitted_copy(input_transform)(raw)
+    if applied.shape != X.shape or not np.allclose(applied.numpy(), X, rtol=1e-6, atol=1e-8):
+        raise InvalidDataError(
+            "The input_transform does not do what the PyMC model does to its inputs (for the first row "
+            f"{applied[0].tolist()} instead of {X[0].tolist()}). Pass the same transform."
+        )
+    return raw
+
+
+def undo(input_transform: InputTransform, X: Tensor) -> Tensor:
+    """Return raw inputs from transformed ones.
+
+    Raises:
+        UnsupportedModelError: If the transform has no inverse.
+    """
+    if not input_transform.transform_on_train:
+        return X
+    if isinstance(input_transform, ChainedInputTransform):
+        for part in reversed(input_transform.values()):
+            X = undo(part, X)
+        return X
+    try:
+        return input_transform.untransform(X)
+    except NotImplementedError as error:
+        raise UnsupportedModelError(
+            f"{type(input_transform).__name__} cannot be undone, so the raw training inputs are unknown. Pass an "
+            "input_transform that has an inverse, such as Normalize."
+        ) from error
