@@ -4,8 +4,8 @@ import botorch.models.fully_bayesian
 import numpy as np
 import torch
 from botorch.models.fully_bayesian import SaasFullyBayesianSingleTaskGP
-from gp_zoo import saas
 from torch import Tensor
+from zoo import saas
 
 from pymc_botorch import FullyBayesianPyMCGP
 

@@ -35,7 +35,6 @@ from botorch.models.transforms.input import Normalize
 from botorch.models.transforms.outcome import Standardize
 from botorch.posteriors import GPyTorchPosterior, TransformedPosterior
 from botorch.posteriors.fully_bayesian import MCMC_DIM, GaussianMixturePosterior
-from gp_zoo import ZOO, Specimen
 from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
 from gpytorch.models import GP
@@ -55,6 +54,7 @@ from pytensor.tensor.random.basic import MvNormalRV
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
 from torch import Tensor
+from zoo import ZOO, Specimen
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "ledger.md"
@@ -156,32 +156,34 @@ def make(kind: type, **options: Any) -> cov.Covariance:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("kernel", DISTANT)
 def test_pymc_writes_squared_distances_as_a_clipped_sum(kernel: str, scale: str) -> None:
-    from pymc_botorch.graph.rewrites.distance import exact_distances
+    from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
 
     for others in ([], [matrix("Z")]):
         written = make(DISTANT[kernel], **SCALES[scale]())(matrix("X"), *others)
         assert len(of_scalar("Clip", written)) == 1
-        assert not of_scalar("Clip", *exact_distances([written])), f"not recognised, with {len(others)} other inputs"
+        assert not of_scalar("Clip", *expand_distances(mark_distances([written]), exact=True)), (
+            f"not recognised, with {len(others)} other inputs"
+        )
 
 
 @pytest.mark.parametrize("others", ["Xs", "no Xs"])
 def test_pymc_writes_squared_distances_of_gibbs_as_a_clipped_sum(others: str) -> None:
-    from pymc_botorch.graph.rewrites.distance import exact_distances
+    from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
 
     kernel = cov.Gibbs(1, lengthscale_func=lambda x: 0.3 + x)
     written = kernel(matrix("X", 1), *([matrix("Z", 1)] if others == "Xs" else []))
     assert len(of_scalar("Clip", written)) == 1
-    assert not of_scalar("Clip", *exact_distances([written]))
+    assert not of_scalar("Clip", *expand_distances(mark_distances([written]), exact=True))
 
 
 @pytest.mark.parametrize("holder", HOLDERS)
 def test_pymc_writes_squared_distances_inside_other_kernels_as_a_clipped_sum(holder: str) -> None:
-    from pymc_botorch.graph.rewrites.distance import exact_distances
+    from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
 
     d = 2 if holder == "Kron" else 1
     written = HOLDERS[holder](cov.ExpQuad(1, ls=0.4))(matrix("X", d), matrix("Z", d))
     assert bool(of_scalar("Clip", written)) is (holder != "WrappedPeriodic")  # which has a distance of its own
-    assert not of_scalar("Clip", *exact_distances([written]))
+    assert not of_scalar("Clip", *expand_distances(mark_distances([written]), exact=True))
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -200,13 +202,13 @@ def test_pymc_writes_matern_kernels_alike_inside_other_kernels(kernel: str, hold
 
 def is_ours(written: pt.TensorVariable) -> bool:
     """Say whether the one Matern kernel of an expression is replaced by the package's formula."""
-    from pymc_botorch.graph.rewrites.distance import exact_distances
+    from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
     from pymc_botorch.graph.rewrites.materns import differentiable_materns
 
     def steps(expression: pt.TensorVariable) -> int:
         return sum(type(node.op).__name__ == "DisconnectedGrad" for node in nodes(expression))
 
-    (found,) = differentiable_materns(exact_distances([written]))
+    (found,) = differentiable_materns(expand_distances(mark_distances([written]), exact=True))
     return steps(written) == 0 and steps(found) > 0
 
 
@@ -723,11 +725,13 @@ KERNELS = [name for name in ZOO if not any(word in name for word in ("noise", "m
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_diagonal_of_a_kernel_is_found_without_the_rest(kernel: str) -> None:
     from pymc_botorch.graph.rewrites.diagonal import diagonal
-    from pymc_botorch.graph.rewrites.distance import exact_distances
+    from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
     from pymc_botorch.graph.rewrites.materns import differentiable_materns
 
     specimen = ZOO[kernel]()
-    (written,) = differentiable_materns(exact_distances([specimen.gp.cov_func(matrix("X", specimen.d))]))
+    (written,) = differentiable_materns(
+        expand_distances(mark_distances([specimen.gp.cov_func(matrix("X", specimen.d))]), exact=True)
+    )
     assert diagonal(written) is not None
 
 
@@ -735,10 +739,10 @@ def test_the_diagonal_of_a_kernel_is_found_without_the_rest(kernel: str) -> None
 def test_the_diagonal_of_a_posterior_covariance_is_found_without_the_rest(kind: str) -> None:
     from pymc_botorch.graph.gps.likelihoods import split_jitter
     from pymc_botorch.graph.rewrites.diagonal import diagonal
-    from pymc_botorch.graph.rewrites.distance import exact_distances
+    from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
 
     covariance, _ = split_jitter(parameters_of(conditional(ZOO[kind](), matrix("X")))[1])
-    assert diagonal(*exact_distances([covariance])) is not None
+    assert diagonal(*expand_distances(mark_distances([covariance]), exact=True)) is not None
 
 
 def test_disconnected_gradients_are_zero_forwards_and_backwards() -> None:

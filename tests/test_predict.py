@@ -6,8 +6,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
-from gp_zoo import ZOO
-from zoo import marginal
+from zoo import ZOO, marginal
 
 from pymc_botorch import compile_predict, symbolic_gradients, symbolic_posterior
 from pymc_botorch.graph.compiling import cache as cache_module

@@ -172,6 +172,9 @@ class AbstractBuiltGP(AbstractPyMCGP):
     def _training(self) -> TrainingTensors:
         return self.state.training if self._prepared is None or self._state is not None else self._prepared.training
 
+    def _how_to_fit(self) -> str:
+        return super()._how_to_fit() if self._prepared is None else "Call model.fit(), or fit_gpytorch_mll, which does the same."
+
     @property
     def _uses_default_model(self) -> bool:
         return self._build_function is None and getattr(self.build_gp, "__func__", None) is AbstractBuiltGP.build_gp

@@ -39,6 +39,9 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
 
     _posterior_class: type[GPyTorchPosterior] = GPyTorchPosterior
 
+    def _how_to_fit(self) -> str:
+        return "Fit that, for example by pm.find_MAP, and call PyMCGP.from_fitted."
+
     @property
     def process(self) -> AbstractProcess:
         """The noise-free function given the data, in the units of the outcome."""
@@ -204,8 +207,7 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
     def added_loss_terms(self) -> NoReturn:
         """Refuse to be part of a GPyTorch marginal log likelihood, which would leave PyMC's priors out."""
         raise UnsupportedModelError(
-            "A GPyTorch marginal log likelihood of this model would leave out the priors of the PyMC model. Fit that, for "
-            "example by pm.find_MAP, and call PyMCGP.from_fitted."
+            f"A GPyTorch marginal log likelihood of this model would leave out the priors of the PyMC model. {self._how_to_fit()}"
         )
 
     def _noise_at(self, observation_noise: Tensor | bool, mean: Tensor) -> Tensor:
@@ -240,9 +242,9 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         """Do nothing: ``train_inputs`` follows the mode by itself."""
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Self:
-        """Return the model as it is: its numbers stay in float64 on the CPU, inputs and outputs are cast.
+        """Return the model as it is, in float64 on the CPU: inputs and outputs are cast.
 
-        BoTorch's analytic acquisition functions call ``model.to(X)`` at every evaluation, which would leave a float32
-        model behind after the first float32 input.
+        BoTorch's analytic acquisition functions call ``model.to(X)`` at every evaluation: one float32 input would else leave
+        a float32 model behind.
         """
         return self

@@ -629,6 +629,13 @@ def test_fitting_through_botorch_gives_the_likelihood_as_fitted_and_a_loaded_sta
     assert model.fit(num_starts=np.int64(1)).fit_result is not None
 
 
+def test_a_marginal_likelihood_of_gpytorch_is_refused_with_what_to_call_instead() -> None:
+    model = PyMCGP(*raw_data())
+    mll = ExactMarginalLogLikelihood(model.likelihood, model)
+    with pytest.raises(UnsupportedError, match=r"leave out the priors of the PyMC model. Call model.fit\(\)"):
+        mll(model(*model.train_inputs), model.train_targets)
+
+
 @pytest.mark.parametrize("kind", ["ensemble", "tree", "number"])
 def test_a_warm_start_of_another_kind_is_refused_before_anything_is_compiled(kind: str) -> None:
     X = torch.linspace(0, 1, 6, dtype=torch.double).unsqueeze(-1)

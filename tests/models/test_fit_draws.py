@@ -18,8 +18,8 @@ from botorch.acquisition import qLogExpectedImprovement
 from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
 from botorch.models.transforms import Normalize
 from botorch.optim import optimize_acqf
-from gp_zoo import saas
 from quadrature import by_quadrature, raw_data, two
+from zoo import saas
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, cache_info
 from pymc_botorch.errors import FitError

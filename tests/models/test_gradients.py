@@ -9,8 +9,7 @@ import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError, UnsupportedError
 from botorch.models.transforms import Log, Normalize, Standardize
 from botorch.models.transforms.input import InputPerturbation
-from gp_zoo import ZOO, Specimen, of_kernel
-from zoo import marginal
+from zoo import ZOO, Specimen, marginal, of_kernel
 
 from pymc_botorch import PredictiveGradients, PyMCGP, gradient_posterior
 

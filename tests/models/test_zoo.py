@@ -5,7 +5,7 @@ import pymc as pm
 import pytest
 import torch
 from botorch.exceptions.errors import UnsupportedError
-from gp_zoo import ZOO, Specimen
+from zoo import ZOO, Specimen
 
 from pymc_botorch import PyMCGP
 

@@ -3,7 +3,8 @@
 __all__ = ["CutPosterior", "batched", "cut_posterior", "frozen_arrays", "noise_of_data", "pull_back"]
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
@@ -14,7 +15,8 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_botorch.graph.compiling.functions import Compilable
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.rewrites.cost import weights_before_solves
-from pymc_botorch.graph.rewrites.differentiable import differentiable
+from pymc_botorch.graph.rewrites.differentiable import differentiable, with_marked_distances
+from pymc_botorch.graph.rewrites.distance import expand_distances
 from pymc_botorch.graph.rewrites.subscripts import slice_columns
 from pymc_botorch.graph.traversal import descendants, nodes_between
 
@@ -23,7 +25,7 @@ from pymc_botorch.graph.traversal import descendants, nodes_between
 class CutPosterior:
     """Posterior mean and covariance at new inputs ``X``, as expressions of ``X`` and the frozen arrays only.
 
-    Distances are exact, and so are the first two derivatives of any kernel that has them.
+    Builds first say how distances are computed, by :meth:`expanded`.
 
     Attributes:
         X: New inputs, ``q x d``.
@@ -45,15 +47,25 @@ class CutPosterior:
     noise: TensorVariable
     given_noise: TensorVariable
 
+    def expanded(self, *, exact: bool) -> Self:
+        """Return the same with distances written out.
+
+        Args:
+            exact: Whether second derivatives are right; else values and first ones are, in less time.
+        """
+        mean, cov = expand_distances([self.mean, self.cov], exact=exact)
+        return replace(self, mean=mean, cov=cov)
+
 
 def cut_posterior(graph: PosteriorGraph) -> CutPosterior:
     """Return a posterior graph in two parts: one evaluated once for data and parameters, one at each set of new inputs."""
-    outputs = weights_before_solves(slice_columns(differentiable([graph.mean, graph.cov])), graph.X)
+    outputs = weights_before_solves(slice_columns(with_marked_distances([graph.mean, graph.cov])), graph.X)
     boundary = _boundary([graph.X], outputs)
     frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
     mean, cov = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
     (noise,) = differentiable([graph.noise])
-    return CutPosterior(graph.X, mean, cov, frozen, boundary, graph.inputs, noise, graph.given_noise)
+    exact = expand_distances(boundary, exact=True)
+    return CutPosterior(graph.X, mean, cov, frozen, exact, graph.inputs, noise, graph.given_noise)
 
 
 def noise_of_data(cut: CutPosterior) -> Compilable:

@@ -28,12 +28,14 @@ def moments(cut: CutPosterior) -> Compilable:
     C-contiguous without a copy.
     """
     batch = batched([cut.X])
+    cut = cut.expanded(exact=False)
     outputs = without_zero_steps([cut.mean, cut.cov, *(solve.mT for solve in _solves(cut))])
     return [batch[cut.X], *cut.frozen], fold_batches(vectorize_graph(outputs, batch))
 
 
 def moments_vjp(cut: CutPosterior) -> Compilable:
     """Build ``X, mean_bar, cov_bar, *solves, *frozen -> X_bar``, the pullback of :func:`moments`."""
+    cut = cut.expanded(exact=False)
     mean_bar, cov_bar = pt.vector("mean_bar", dtype="float64"), pt.matrix("cov_bar", dtype="float64")
     solves = _solves(cut)
     saved = [pt.matrix(f"saved_{i}", dtype="float64", shape=solve.type.shape[::-1]) for i, solve in enumerate(solves)]
@@ -69,7 +71,7 @@ def _solves(cut: CutPosterior) -> list[TensorVariable]:
 
 
 def _mean_and_rows(cut: CutPosterior) -> tuple[TensorVariable, list[TensorVariable]]:
-    k = pt.lscalar("k")
+    cut, k = cut.expanded(exact=False), pt.lscalar("k")
     return k, solve_smaller_side(lift_subscripts([cut.mean, cut.cov[cut.X.shape[0] - k :, :]]))
 
 

@@ -32,32 +32,38 @@ without jitter, and PyTorch's derivative of a root is infinite at zero."""
 
 def mean_at(cut: CutPosterior) -> Compilable:
     """Build ``X, *frozen -> mean``: ``N x d`` to ``N``. It costs no triangular solve."""
+    cut = cut.expanded(exact=True)
     return _inputs_and_outputs(cut, cut.mean)
 
 
 def mean_gradients_at(cut: CutPosterior) -> Compilable:
     """Build ``X, *frozen -> mean_gradient``: ``N x d`` to ``N x d``. It costs no triangular solve."""
+    cut = cut.expanded(exact=True)
     return _inputs_and_outputs(cut, point_gradients(cut.mean, cut.X))
 
 
 def moments_at(cut: CutPosterior) -> Compilable:
     """Build ``X, *frozen -> mean, variance``: ``N x d`` to ``N`` and ``N``."""
+    cut = cut.expanded(exact=True)
     return _inputs_and_outputs(cut, cut.mean, point_variances(cut.cov, cut.X))
 
 
 def gradients_at(cut: CutPosterior) -> Compilable:
     """Build ``X, *frozen -> mean, variance, mean_gradient, variance_gradient``: ``N x d`` to twice ``N`` and twice ``N x d``."""
+    cut = cut.expanded(exact=True)
     variance = point_variances(cut.cov, cut.X)
     return _inputs_and_outputs(cut, cut.mean, variance, point_gradients(cut.mean, cut.X), point_gradients(variance, cut.X))
 
 
 def variances(cut: CutPosterior) -> Compilable:
     """Build ``X, *frozen -> variance``: ``N x d`` to ``N``."""
+    cut = cut.expanded(exact=False)
     return _inputs_and_outputs(cut, point_variances(cut.cov, cut.X))
 
 
 def variances_vjp(cut: CutPosterior) -> Compilable:
     """Build ``X, variance_bar, *frozen -> X_bar``, the pullback of :func:`variances`."""
+    cut = cut.expanded(exact=False)
     variance_bar = pt.vector("variance_bar", dtype="float64")
     X_bar = pull_back(cut.X, {point_variances(cut.cov, cut.X): variance_bar})
     return [cut.X, variance_bar, *cut.frozen], without_zero_steps([X_bar])

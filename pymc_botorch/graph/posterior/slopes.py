@@ -92,6 +92,7 @@ def gradient_covariance_at(cut: CutPosterior) -> Compilable:
 
     The two sides of the covariance are told apart by stacking: ``k(A, B)`` is a block of ``cov`` at ``[A; B]``.
     """
+    cut = cut.expanded(exact=True)
     d = cut.X.type.shape[1]
     A, B = (pt.matrix(name, dtype="float64", shape=(None, d)) for name in "AB")
     direction_a, direction_b = pt.vector("a", dtype="float64", shape=(d,)), pt.vector("b", dtype="float64", shape=(d,))

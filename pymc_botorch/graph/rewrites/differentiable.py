@@ -1,6 +1,6 @@
 """PyMC's kernels with exact first and second derivatives, and without the terms that only differentiation needs."""
 
-__all__ = ["differentiable", "without_zero_steps"]
+__all__ = ["differentiable", "once_differentiable", "with_marked_distances", "without_zero_steps"]
 
 from collections.abc import Sequence
 
@@ -11,18 +11,28 @@ from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_botorch.graph.rewrites.distance import exact_distances
+from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs
 from pymc_botorch.graph.rewrites.materns import differentiable_materns
 
 
-def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
-    """Return PyMC's expressions, written so that two derivatives are exact everywhere; values change by rounding only.
+def with_marked_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return PyMC's expressions with distances marked, to be expanded as their use asks for, and Matern kernels as polynomials.
 
-    All kernels of a posterior must be rewritten, those at the training inputs too: else the covariance of gradients is
-    indefinite far from the origin.
+    Values change by rounding only. All of a posterior's have to be written so: with training inputs left as they are, the
+    covariance of gradients is indefinite far from the origin.
     """
-    return differentiable_materns(exact_distances(outputs))
+    return differentiable_materns(mark_distances(outputs))
+
+
+def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return PyMC's expressions, written so that two derivatives are right everywhere."""
+    return expand_distances(with_marked_distances(outputs), exact=True)
+
+
+def once_differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return PyMC's expressions, written so that values and first derivatives are right, at the cost of matrix products."""
+    return expand_distances(with_marked_distances(outputs), exact=False)
 
 
 def without_zero_steps(outputs: Sequence[Variable]) -> list[Variable]:

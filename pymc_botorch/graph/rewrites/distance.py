@@ -2,26 +2,29 @@
 
 PyMC computes ``r² = clip(|a|² + |b|² - 2 a·b, 0, inf)`` (``Stationary.square_dist`` and ``Gibbs.square_dist``). Where
 rounding makes the sum negative, which happens at a few per cent of coincident points, the clip makes its derivative exactly
-zero, and the prior variance of a slope with it; far from the origin the sum has no correct digit left. Here it becomes
-``r² = sum_j (a_j - b_j)²``, of inputs about a common centre, so that their scaling rounds nothing off. Copies are rewritten:
-neither the user's covariance functions nor PyMC's classes change.
+zero, and the prior variance of a slope with it; far from the origin the sum has no correct digit left. Here inputs are taken
+about a common centre, before they are scaled. The sum then is right to rounding wherever the origin is; where second
+derivatives are wanted, it becomes ``r² = sum_j (a_j - b_j)²``, which costs a pass through the matrix for each input. Copies are
+rewritten: neither the user's covariance functions nor PyMC's classes change.
 
 Upstream: https://github.com/pymc-devs/pymc/issues/1848 (the clip was its fix), as of PyMC 6.4. Once PyMC computes distances
 from differences, this module can go.
 """
 
-__all__ = ["exact_distances"]
+__all__ = ["expand_distances", "mark_distances"]
 
 from collections.abc import Sequence
 from functools import reduce
 from operator import add
+from typing import Any, NoReturn
 
 import numpy as np
 import pytensor.tensor as pt
 from pymc.pytensorf import constant_fold
 from pytensor.gradient import disconnected_grad
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import MergeOptimizer
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot, Sum
@@ -31,8 +34,25 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs, is_number, untransposed
 
 
-def exact_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
-    """Return ``outputs`` with PyMC's squared distances computed from differences, over the same leaves.
+class SquareDistance(Op):
+    """The squared distance between the rows of ``A``, ``n x d``, and ``B``, ``m x d``: ``n x m``.
+
+    It stands for what :func:`expand_distances` makes of it, and is neither differentiated nor evaluated.
+    """
+
+    __props__ = ()
+
+    def make_node(self, A: TensorVariable, B: TensorVariable) -> Apply:
+        """Return the node of the distance."""
+        return Apply(self, [A, B], [pt.matrix(dtype="float64", shape=(A.type.shape[0], B.type.shape[0]))])
+
+    def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list[Any]]) -> NoReturn:
+        """Refuse to be evaluated."""
+        raise NotImplementedError("Distances are expanded before anything is compiled.")
+
+
+def mark_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return ``outputs`` with PyMC's squared distances marked as such, of inputs about a common centre.
 
     Args:
         outputs: Expressions as PyMC builds them, not yet rewritten.
@@ -40,7 +60,7 @@ def exact_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     Example:
         >>> import numpy as np, pymc as pm, pytensor.tensor as pt
         >>> X = pt.matrix("X", shape=(None, 1))
-        >>> (kernel,) = exact_distances([pm.gp.cov.ExpQuad(1, ls=0.5)(X)])
+        >>> (kernel,) = expand_distances(mark_distances([pm.gp.cov.ExpQuad(1, ls=0.5)(X)]), exact=True)
         >>> float(kernel.eval({X: np.array([[2000.0], [2000.5]])})[0, 1].round(12)), float(np.exp(-0.5).round(12))
         (0.606530659713, 0.606530659713)
     """
@@ -49,8 +69,23 @@ def exact_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     for node in fgraph.toposort():
         operands = _operands(node.outputs[0])
         if operands is not None:
-            distance = _square_distance(*_centred(*operands))
-            fgraph.replace(node.outputs[0], distance, reason="exact_distances", import_missing=True)
+            distance = SquareDistance()(*_centred(*operands))
+            fgraph.replace(node.outputs[0], distance, reason="mark_distances", import_missing=True)
+    return list(fgraph.outputs)
+
+
+def expand_distances(outputs: Sequence[Variable], *, exact: bool) -> list[Variable]:
+    """Return ``outputs`` with marked distances written out.
+
+    Args:
+        outputs: Expressions with distances as :func:`mark_distances` leaves them.
+        exact: Whether to compute them from differences, so that second derivatives are right; else from a matrix product.
+    """
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    for node in fgraph.toposort():
+        if isinstance(node.op, SquareDistance):
+            distance = (_from_differences if exact else _from_product)(*node.inputs)
+            fgraph.replace(node.outputs[0], distance, reason="expand_distances", import_missing=True)
     return list(fgraph.outputs)
 
 
@@ -66,7 +101,13 @@ def _centred(A: TensorVariable, B: TensorVariable) -> tuple[TensorVariable, Tens
     return (X - centre) * w[0], (Z - centre) * w[0]
 
 
-def _square_distance(A: TensorVariable, B: TensorVariable) -> TensorVariable:
+def _from_product(A: TensorVariable, B: TensorVariable) -> TensorVariable:
+    """Return ``r²`` as PyMC does, which is right where inputs are centred."""
+    squares = pt.square(A).sum(1)[:, None] + pt.square(B).sum(1)[None, :]
+    return pt.maximum(squares - 2.0 * (A @ B.mT), 0.0)
+
+
+def _from_differences(A: TensorVariable, B: TensorVariable) -> TensorVariable:
     """Return ``r²`` between the rows of ``A``, ``n x d``, and ``B``, ``m x d``, in ``n x m`` memory where ``d`` is known."""
     (d,) = constant_fold([A.shape[1]], raise_not_constant=False)
     if isinstance(d, Variable):

@@ -32,7 +32,7 @@ from pymc_botorch.graph.compiling.ops import inverse_from_factor
 from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.posterior_graph import leaves_to_lift, without_broadcast
 from pymc_botorch.graph.gps.values import is_data
-from pymc_botorch.graph.rewrites.differentiable import differentiable, without_zero_steps
+from pymc_botorch.graph.rewrites.differentiable import once_differentiable, without_zero_steps
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
     others = [rv for rv in (*pm_model.free_RVs, *pm_model.observed_RVs, *pm_model.potentials) if rv not in gaussian]
     jacobian = pt.scalar("jacobian", dtype="float64")
     log_density = pm_model.logp(vars=others, jacobian=False) + jacobian * _log_jacobian(pm_model)
-    (log_density,) = differentiable([log_density])  # with the exact distances of the posterior
+    (log_density,) = once_differentiable([log_density])  # with the exact distances of the posterior
     gradient = _gradient(log_density, list(values.values()))
     for rv in gaussian:
         mu, cov = rv.owner.op.dist_params(rv.owner)[:2]
-        mu, cov = differentiable(pm_model.replace_rvs_by_values([without_broadcast(mu), cov]))
+        mu, cov = once_differentiable(pm_model.replace_rvs_by_values([without_broadcast(mu), cov]))
         log_likelihood, bars = _marginal_likelihood(pm_model.rvs_to_values[rv], mu, cov)
         log_density = log_density + log_likelihood
         gradient = [a + b for a, b in zip(gradient, _gradient(None, list(values.values()), bars), strict=True)]

@@ -10,14 +10,13 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import torch
-from gp_zoo import ZOO
 from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.basic import AllocDiag
 from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.linalg.decomposition.cholesky import Cholesky
 from pytensor.tensor.linalg.solvers.core import SolveBase
-from zoo import KERNELS, data, marginal
+from zoo import KERNELS, ZOO, data, marginal
 
 from pymc_botorch import PyMCGP
 from pymc_botorch.graph.compiling import cache as structures

@@ -11,9 +11,8 @@ from botorch.acquisition.objective import ScalarizedPosteriorTransform
 from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
 from botorch.models.transforms import Log, Normalize, Standardize
 from botorch.posteriors import GPyTorchPosterior, TransformedPosterior
-from gp_zoo import ZOO
 from linear_operator import LinearOperator
-from zoo import POINT, data, marginal
+from zoo import POINT, ZOO, data, marginal
 
 from pymc_botorch import PyMCGP
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior

@@ -7,8 +7,8 @@ import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from gp_zoo import ZOO
 from pytensor.graph.traversal import ancestors
+from zoo import ZOO
 
 from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.posterior.slopes import derivative_covariances
