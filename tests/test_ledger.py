@@ -764,8 +764,9 @@ def test_zero_steps_of_matern_kernels_can_be_taken_out(of: str, kernel: str) -> 
     from pymc_botorch.graph.rewrites.differentiable import differentiable, without_zero_steps
 
     def steps(expression: pt.TensorVariable) -> int:
-        subtracted = [node.inputs[1].owner for node in of_scalar("Sub", expression)]
-        return sum(node is not None and type(node.op).__name__ == "DisconnectedGrad" for node in subtracted)
+        pairs = [(node.inputs[0], node.inputs[1].owner) for node in of_scalar("Sub", expression)]
+        held = [(whole, node) for whole, node in pairs if node and type(node.op).__name__ == "DisconnectedGrad"]
+        return sum(node.inputs[0] is whole for whole, node in held)
 
     X = matrix("X")
     (written,) = differentiable([MATERNS[kernel](2, ls=0.4)(X, matrix("Z"))])

@@ -51,6 +51,9 @@ def without_zero_steps(outputs: Sequence[Variable]) -> list[Variable]:
             total = kept[0] if len(kept) == 1 else pt.add(*kept)
             if total.type == found.type:  # a term may be needed for its shape
                 fgraph.replace(found, total, reason="without_zero_steps", import_missing=True)
+    for node in fgraph.toposort():
+        if isinstance(node.op, DisconnectedGrad):  # of no use any more, and a call for each batch
+            fgraph.replace(node.outputs[0], node.inputs[0], reason="without_zero_steps")
     return list(fgraph.outputs)
 
 

@@ -104,7 +104,7 @@ def _centred(A: TensorVariable, B: TensorVariable) -> tuple[TensorVariable, Tens
 def _from_product(A: TensorVariable, B: TensorVariable) -> TensorVariable:
     """Return ``r²`` as PyMC does, which is right where inputs are centred."""
     squares = pt.square(A).sum(1)[:, None] + pt.square(B).sum(1)[None, :]
-    return pt.maximum(squares - 2.0 * (A @ B.mT), 0.0)
+    return pt.clip(-2.0 * (A @ B.mT) + squares, 0.0, np.inf)  # Numba's maximum takes twice the time of its clip
 
 
 def _from_differences(A: TensorVariable, B: TensorVariable) -> TensorVariable:
