@@ -90,14 +90,16 @@ def expand_distances(outputs: Sequence[Variable], *, exact: bool) -> list[Variab
 
 
 def _centred(A: TensorVariable, B: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-    """Return ``(X - c) w, (Z - c) w`` for ``A = X w, B = Z w``, with ``c`` the mean of ``Z``; all else as it is.
+    """Return ``(X - c) w, (Z - c) w`` for ``A = X w, B = Z w``, with ``c`` the mean of ``X``; all else as it is.
 
-    The distance does not depend on ``c``, so that neither do its derivatives.
+    PyMC's gps name training inputs first, so that ``c`` is data where the others are new.
+
+    The distance does not depend on ``c``, so neither do its derivatives.
     """
     (X, *w), (Z, *w_B) = (elemwise_inputs(side, "mul") or [side] for side in (A, B))
     if len(w) != 1 or w != w_B or X.type.ndim != 2:
         return A, B
-    centre = disconnected_grad(Z.sum(axis=0, keepdims=True) / pt.maximum(Z.shape[0], 1))  # of no rows: zero
+    centre = disconnected_grad(X.sum(axis=0, keepdims=True) / pt.maximum(X.shape[0], 1))  # of no rows: zero
     return (X - centre) * w[0], (Z - centre) * w[0]
 
 
