@@ -65,7 +65,7 @@ class BuiltGP:
         """
 
         def given(gp: FittedGP) -> FittedGP:
-            return replace(gp.with_data(data).with_draws_of_model(draws, num_draws), tier=config.linker)
+            return replace(gp.with_data(data).with_draws_of_model(draws, num_draws), tier=config.linker, is_built=True)
 
         return given(self.function), self.observation and given(self.observation)
 

@@ -34,6 +34,7 @@ class FittedGP:
             ``"component"`` of a sum is not.
         tier: How the posterior is compiled.
         raw_X: The data that the PyMC model computes the gp's inputs from, if it does; else None.
+        is_built: Whether a builder made it from data.
     """
 
     graph: PosteriorGraph
@@ -44,6 +45,7 @@ class FittedGP:
     kind: Kind
     tier: Tier
     raw_X: np.ndarray | None
+    is_built: bool = False
 
     @property
     def is_latent(self) -> bool:
@@ -97,11 +99,14 @@ class FittedGP:
         return replace(self, data=data, raw_X=None)
 
     def with_noise_scaled(self, factor: float) -> Self:
-        """Return the gp with the known sds of its observations, which are in the units of the outcome, multiplied."""
-        known = {name for name, role in self.roles.items() if role == "sigma"} | ({"sigma"} & set(self.data))
-        lifted = set(self.data) - set(self.roles) - known - {"X", "y", "jitter", "Xu"}
-        if factor != 1.0:
-            known |= {name for name in lifted if self.data[name].shape == (len(self.X),) and self._multiplies_noise(name)}
+        """Return the gp with the known sds of its observations multiplied: they are in the units of the outcome.
+
+        Of a gp that a builder made these are the sds that it was given; what it writes itself is in the units of the gp.
+        """
+        known = {name for name, role in self.roles.items() if role == "sigma"}
+        if factor != 1.0 and not self.is_built:
+            vectors = {name for name, value in self.data.items() if value.shape == (len(self.X),)} - {"y", *self.roles}
+            known |= {name for name in vectors if name == "sigma" or self._multiplies_noise(name)}
         return replace(self, data={**self.data, **{name: factor * self.data[name] for name in known}})
 
     def _multiplies_noise(self, name: str) -> bool:

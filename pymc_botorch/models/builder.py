@@ -170,6 +170,8 @@ class AbstractBuiltGP(AbstractPyMCGP):
 
     @property
     def _training(self) -> TrainingTensors:
+        if self._is_building:
+            raise InvalidDataError(READS_STATE.format("training data"))
         return self.state.training if self._prepared is None or self._state is not None else self._prepared.training
 
     def _how_to_fit(self) -> str:

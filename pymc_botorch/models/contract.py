@@ -119,8 +119,8 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         """Return this model given more observations, with the same hyperparameters.
 
         The result equals a refit of the gp to all data with these hyperparameters, in value and gradient (to ``X``, ``Y``
-        and new inputs), and factorises only a ``q x q`` matrix. For the sparse approximations of ``pm.gp.MarginalApprox`` it is
-        the exact update of the approximate posterior, not a new approximation.
+        and new inputs), and factorises only a ``q x q`` matrix; what the model computes from its data stays. For
+        the sparse approximations of ``pm.gp.MarginalApprox`` the approximate posterior is updated exactly.
 
         Args:
             X: Inputs, ``... x q x d``, in raw units.

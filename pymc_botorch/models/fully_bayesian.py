@@ -113,14 +113,14 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             num_draws: How many draws the model keeps, evenly along their weights; None keeps as many as there are, those of large
                 weight more than once. 16 is BoTorch's number; they
                 carry about 25 % Monte Carlo error in the sd between draws. The factors of the first GB of them are kept.
-            draws: Of NUTS, for each chain.
-            tune: Steps of NUTS before, for each chain.
-            chains: Of NUTS.
-            target_accept: Of NUTS.
-            num_proposals: Draws of Laplace's method, from 100 up.
-            num_starts: Its climbs: from the warm start, the mode of the prior, and draws from the prior.
-            maxiter: Iterations of each climb.
-            seed: Of everything; None takes one from torch's global generator.
+            draws: NUTS draws per chain after tuning.
+            tune: NUTS tuning steps per chain.
+            chains: Number of NUTS chains.
+            target_accept: Target acceptance rate of NUTS.
+            num_proposals: Number of draws of Laplace's method, from 100 up.
+            num_starts: Number of optimisations of Laplace's method: from the warm start, the mode of the prior, prior draws.
+            maxiter: Maximum number of iterations of each optimisation.
+            seed: Random seed; None takes one from torch's global generator.
             progressbar: Whether NUTS shows one.
 
         Returns:

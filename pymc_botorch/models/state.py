@@ -2,8 +2,9 @@
 
 __all__ = ["State", "TrainingTensors", "condition", "prior_process"]
 
+import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -96,8 +97,8 @@ class State:
         return _process(self.observation, self.units, ensemble=self.is_ensemble)[0]
 
     def __deepcopy__(self, memo: dict) -> Self:
-        """Return itself: it is never changed."""
-        return self
+        """Return itself, which is never changed; a transform that BoTorch may change goes with the copy of the model."""
+        return self if self.units.transform is None else replace(self, units=copy.deepcopy(self.units, memo))
 
 
 def condition(
@@ -135,7 +136,7 @@ def condition(
         process,
         noise,
         noise.ndim > len(process.batch_shape),
-        training._replace(inputs=torch.from_numpy(fitted.X), targets=torch.from_numpy(fitted.y)),
+        training._replace(inputs=torch.tensor(fitted.X), targets=torch.tensor(fitted.y)),
         units,
     )
 

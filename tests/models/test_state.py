@@ -1,5 +1,6 @@
 """What a model computes from its data follows them, and where the origin of its inputs is changes nothing."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytensor.tensor as pt
 import pytest
 import torch
 from botorch.cross_validation import efficient_loo_cv
+from botorch.models.transforms.outcome import ChainedOutcomeTransform, Log, Standardize
 from scipy.stats import norm
 
 from pymc_botorch import FullyBayesianPyMCGP, PyMCGP, compile_predict
@@ -219,6 +221,56 @@ def test_a_fitted_gp_with_the_mean_of_its_pm_data_follows_other_data_too() -> No
     far = torch.tensor([[30.0]], dtype=torch.double)
     model.set_train_data(torch.from_numpy(X[:7]), torch.from_numpy(y[:7] + 5.0), strict=False)
     assert model.posterior(far).mean.item() == pytest.approx(y[:7].mean() + 5.0, abs=1e-12)
+
+
+def test_noise_that_a_builder_writes_stays_in_a_loaded_state_of_other_units() -> None:
+    X, y = places_and_outcomes()
+
+    def build_gp(X: Any, y: Any) -> pm.gp.Marginal:
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.ExpQuad(1, ls=pm.LogNormal("ell", -1, 0.3)))
+        gp.marginal_likelihood("y", X, y, sigma=0.1)
+        return gp
+
+    one, other = (PyMCGP(torch.from_numpy(X), torch.from_numpy(v)[:, None], build_gp=build_gp) for v in (y, 10 * y + 3))
+    one.load_state_dict(other.fit(num_starts=1).state_dict())
+    assert one.likelihood.noise.item() == pytest.approx(0.01, abs=1e-12)
+
+
+@pytest.mark.parametrize("kernel", ["Gibbs", "WarpedInput"])
+def test_kernels_without_one_scale_are_exact_far_from_the_origin(kernel: str) -> None:
+    places = np.round(np.random.default_rng(6).uniform(0, 12, size=(15, 1)) * 1024) / 1024
+    y, found = np.sin(places[:, 0]), []
+    for origin in (0.0, 5_212_345.0):
+        with pm.Model():
+            gibbs = pm.gp.cov.Gibbs(1, lambda x: 2.0 + 0.0 * x)
+            warped = pm.gp.cov.WarpedInput(1, cov_func=pm.gp.cov.Matern52(1, ls=1.0), warp_func=lambda x: 0.5 * x)
+            gp = pm.gp.Marginal(cov_func=gibbs if kernel == "Gibbs" else warped)
+            gp.marginal_likelihood("y", places + origin, y, sigma=0.1)
+            model = PyMCGP.from_fitted(gp, {})
+        posterior = model.posterior(torch.from_numpy(places[:5] + 0.375 + origin))
+        found.append((posterior.mean.numpy(), posterior.variance.numpy()))
+    for here, there in zip(*found, strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-9)
+
+
+def test_a_point_far_away_costs_the_others_of_its_batch_nothing() -> None:
+    model = of_idiom("by group")
+    near = torch.tensor([[0.33], [0.5]], dtype=torch.double)
+    alone = model.posterior(near).distribution.covariance_matrix
+    beside = model.posterior(torch.cat([near, torch.full((1, 1), 1e4, dtype=torch.double)])).distribution.covariance_matrix
+    torch.testing.assert_close(beside[:2, :2], alone, rtol=1e-9, atol=1e-11)
+
+
+def test_a_copy_keeps_its_transform_when_the_original_loads_another() -> None:
+    X, y = map(torch.from_numpy, places_and_outcomes())
+    Y = (2 + y[:, None]).exp()
+    transform = lambda: ChainedOutcomeTransform(log=Log(), scale=Standardize(m=1))  # noqa: E731
+    model, other = PyMCGP(X, Y, outcome_transform=transform()), PyMCGP(X, 100 * Y**2, outcome_transform=transform())
+    at = X[:3]
+    before = model.posterior(at).mean
+    copied = copy.deepcopy(model)
+    model.load_state_dict(other.fit(num_starts=1).state_dict())
+    torch.testing.assert_close(copied.posterior(at).mean, before, rtol=0, atol=0)
 
 
 def test_a_state_is_replaced_whole_and_public() -> None:

@@ -92,8 +92,7 @@ class CompiledGraph[Subject]:
         if function is None:
             function = self.function(build)
         outputs = function(*arrays)
-        if self.tier == "auto" and build not in self._requested:
-            self._requested.add(build)
+        if self.tier == "auto" and build not in self._requested and self._is_first(build):
             deliver = partial(_take_over, self._key, build)
             background.request(background.Job(self._key, self.subject, build, arrays, deliver))
         return outputs
@@ -114,6 +113,13 @@ class CompiledGraph[Subject]:
         successor._functions = dict(successor._taken_over)
         successor._ready, successor._requested = self._ready, self._requested
         return successor
+
+    def _is_first(self, build: Build) -> bool:
+        """Return whether nobody has asked Numba for this function yet, and remember that somebody does now."""
+        with _lock:
+            first = build not in self._requested
+            self._requested.add(build)
+            return first
 
     def latest(self) -> "CompiledGraph[Subject]":
         """Return the successor with all functions that Numba has compiled so far, or this instance if there is none."""

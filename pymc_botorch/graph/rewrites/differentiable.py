@@ -32,7 +32,7 @@ def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
 
 def once_differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     """Return PyMC's expressions, written so that values and first derivatives are right, at the cost of matrix products."""
-    return expand_distances(with_marked_distances(outputs), exact=False)
+    return expand_distances(with_marked_distances(outputs), exact=False, within=False)
 
 
 def without_zero_steps(outputs: Sequence[Variable]) -> list[Variable]:

@@ -15,7 +15,7 @@ __all__ = ["expand_distances", "mark_distances"]
 
 from collections.abc import Sequence
 from functools import reduce
-from operator import add
+from operator import add, mul
 from typing import Any, NoReturn
 
 import numpy as np
@@ -74,33 +74,36 @@ def mark_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     return list(fgraph.outputs)
 
 
-def expand_distances(outputs: Sequence[Variable], *, exact: bool) -> list[Variable]:
+def expand_distances(outputs: Sequence[Variable], *, exact: bool, within: bool = True) -> list[Variable]:
     """Return ``outputs`` with marked distances written out.
 
     Args:
         outputs: Expressions with distances as :func:`mark_distances` leaves them.
         exact: Whether to compute them from differences, so that second derivatives are right; else from a matrix product.
+        within: Whether to compute those between points of one set from differences in any case: new points have no common
+            centre that data say, and one far away would cost the others their digits.
     """
     fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
     for node in fgraph.toposort():
         if isinstance(node.op, SquareDistance):
-            distance = (_from_differences if exact else _from_product)(*node.inputs)
+            by_differences = exact or (within and node.inputs[0] is node.inputs[1])
+            distance = (_from_differences if by_differences else _from_product)(*node.inputs)
             fgraph.replace(node.outputs[0], distance, reason="expand_distances", import_missing=True)
     return list(fgraph.outputs)
 
 
 def _centred(A: TensorVariable, B: TensorVariable) -> tuple[TensorVariable, TensorVariable]:
-    """Return ``(X - c) w, (Z - c) w`` for ``A = X w, B = Z w``, with ``c`` the mean of ``X``; all else as it is.
+    """Return ``(X - c) w, (Z - c) w`` for ``A = X w, B = Z w``, with ``c`` the mean of ``X``; without ``w`` where there is none.
 
-    PyMC's gps name training inputs first, so that ``c`` is data where the others are new.
-
-    The distance does not depend on ``c``, so neither do its derivatives.
+    The distance does not depend on ``c``, so neither do its derivatives. PyMC's gps name training inputs first, so that ``c`` is
+    data where the others are new.
     """
     (X, *w), (Z, *w_B) = (elemwise_inputs(side, "mul") or [side] for side in (A, B))
     if len(w) != 1 or w != w_B or X.type.ndim != 2:
-        return A, B
+        X, Z, w = A, B, []
     centre = disconnected_grad(X.sum(axis=0, keepdims=True) / pt.maximum(X.shape[0], 1))  # of no rows: zero
-    return (X - centre) * w[0], (Z - centre) * w[0]
+    first, second = (reduce(mul, [side - centre, *w]) for side in (X, Z))
+    return (first, first) if X is Z else (first, second)
 
 
 def _from_product(A: TensorVariable, B: TensorVariable) -> TensorVariable:

@@ -25,4 +25,4 @@ def is_number(variable: Variable, value: float) -> bool:
     """Return whether ``variable`` is a constant of one entry with this value."""
     while variable.owner is not None and isinstance(variable.owner.op, DimShuffle):
         variable = variable.owner.inputs[0]
-    return isinstance(variable, Constant) and variable.data.size == 1 and float(variable.data) == value
+    return isinstance(variable, Constant) and variable.data.size == 1 and variable.data.item() == value
