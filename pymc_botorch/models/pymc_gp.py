@@ -89,8 +89,8 @@ class PyMCGP(AbstractBuiltGP):
         Args:
             warm_start: A fitted model, or a point of the same PyMC model, to begin with; hyperparameters are on the scale of the
                 outcome as the gp sees it. None is no warm start.
-            num_starts: Number of optimisations: from the warm start, the mode of the prior, and draws from the prior. One is enough
-                where earlier fits of the campaign found one optimum only (``fit_result.values``).
+            num_starts: Number of optimisations: from the warm start, the mode of the prior, and prior draws. One is enough where
+                earlier fits of the campaign found one optimum only (``fit_result.values``).
             seed: Random seed of the prior draws.
             maxiter: Maximum number of iterations of each optimisation.
 
