@@ -149,7 +149,7 @@ def _noise(noise_func: pm.gp.cov.BaseCovariance, X: TensorVariable) -> TensorVar
     if not isinstance(noise_func, pm.gp.cov.WhiteNoise):
         return noise_func(X)
     sigma = pt.as_tensor_variable(noise_func.sigma).astype("float64")
-    return sigma.squeeze() if all(sigma.type.broadcastable) else sigma
+    return sigma.squeeze() if sigma.type.ndim and all(sigma.type.broadcastable) else sigma
 
 
 def lift(

@@ -137,7 +137,11 @@ def noise_of(functions: CompiledGraph[CutPosterior], inputs: Sequence[np.ndarray
     Raises:
         DataError: If it is that of another number of observations.
     """
-    (noise,) = functions(noise_of_data, *inputs)
+    cut = functions.subject
+    if cut.noise in cut.inputs:  # a known sd or a parameter, which need no function
+        noise = inputs[list(cut.inputs).index(cut.noise)]
+    else:
+        (noise,) = functions(noise_of_data, *inputs)
     if noise.ndim and len(noise) != n:
         raise DataError(
             f"There are {n} observations, but the gp's noise is that of {len(noise)}. Pass data of the same length, or refit."

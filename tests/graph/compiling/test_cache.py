@@ -159,7 +159,7 @@ def test_under_numba_moments_and_gradients_are_those_of_the_python_linker() -> N
             last = posterior.rows(x, 1)[1]
             results.append((mean, cov, posterior.vjp(x, mean, cov, saved), last, posterior.rows_vjp(x, 1, mean, last)))
         if linker == "numba":  # no other layout was met: one specialisation of each function serves all shapes
-            for build in (noise_of_data, frozen_arrays, moments, moments_vjp, rows, rows_vjp):
+            for build in (frozen_arrays, moments, moments_vjp, rows, rows_vjp):
                 assert len(compiled.function(build).signatures) == 1
     half = len(results) // 2
     for slow, fast in zip(results[:half], results[half:], strict=True):
