@@ -19,7 +19,7 @@ NATIONAL_GRID = np.array([412_345.0, 5_212_345.0])  # m, easting and northing of
 NUMPY = {"rtol": 1e-8, "atol": 1e-10}
 
 
-class FieldGP(PyMCGP):
+class SurveyGP(PyMCGP):
     units = "natural"
 
     def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
@@ -30,9 +30,9 @@ class FieldGP(PyMCGP):
         return gp
 
 
-class SampledFieldGP(FullyBayesianPyMCGP):
+class SampledSurveyGP(FullyBayesianPyMCGP):
     units = "natural"
-    build_gp = FieldGP.build_gp
+    build_gp = SurveyGP.build_gp
 
 
 def field(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +42,7 @@ def field(n: int = 40) -> tuple[np.ndarray, np.ndarray]:
     return places, 8 + np.sin(places[:, 0] / 2) + 0.5 * np.cos(places[:, 1]) + 0.1 * rng.normal(size=n)
 
 
-@pytest.mark.parametrize("cls", [FieldGP, SampledFieldGP])
+@pytest.mark.parametrize("cls", [SurveyGP, SampledSurveyGP])
 def test_a_field_in_national_grid_coordinates_gives_the_fit_of_one_in_metres_from_its_corner(cls: type) -> None:
     places, yields = field()
     new = places[:6] + 0.375
@@ -50,18 +50,18 @@ def test_a_field_in_national_grid_coordinates_gives_the_fit_of_one_in_metres_fro
     for origin in (np.zeros(2), NATIONAL_GRID):
         X, Y = torch.from_numpy(places + origin), torch.from_numpy(yields).unsqueeze(-1)
         model = cls(X, Y)
-        model.fit() if cls is FieldGP else model.fit("laplace", seed=3, num_draws=4)
+        model.fit() if cls is SurveyGP else model.fit("laplace", seed=3, num_draws=4)
         x = torch.from_numpy(new + origin).requires_grad_()
         posterior = model.posterior(x)
         mean, sd = posterior.mean, posterior.variance.sqrt()
         (slope,) = torch.autograd.grad(mean.sum() + sd.sum(), x)
-        loo = efficient_loo_cv(model) if cls is FieldGP else None
+        loo = efficient_loo_cv(model) if cls is SurveyGP else None
         fantasy = model.condition_on_observations(x[:1].detach(), Y[:1]).posterior(x.detach())
         slopes = model.predictive_gradients(x.detach())
         found.append(
             {
-                "log posterior": np.array(model.fit_result.values) if cls is FieldGP else np.zeros(1),
-                **(model.point if cls is FieldGP else model.draws),
+                "log posterior": np.array(model.fit_result.values) if cls is SurveyGP else np.zeros(1),
+                **(model.point if cls is SurveyGP else model.draws),
                 "mean": mean.detach().numpy(),
                 "sd": sd.detach().numpy(),
                 "slope": slope.numpy(),
