@@ -19,7 +19,7 @@ from pymc_botorch.graph.compiling.functions import Build
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.moments import moments
 from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR, gradients_at, mean_at, mean_gradients_at, moments_at
-from pymc_botorch.inference.draws import check_draws, split_draws
+from pymc_botorch.inference.draws import check_later_draws, split_draws
 from pymc_botorch.inference.fitted import FittedGP, read_fitted
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mixture, with_sd
 
@@ -204,7 +204,7 @@ def compile_predict(
     draws = split_draws(point)
     function, observation = read_fitted(gp, draws[0], model=model, given=given, jitter=jitter, inputs_transformed=False)
     first = {name: values[0] for fitted in (function, observation) if fitted for name, values in fitted.draws.items()}
-    every = [first, *check_draws(draws[1:], first)]
+    every = [first, *check_later_draws(draws, first)]
     stacked = {name: np.stack([draw[name] for draw in every]) for name in first}
     noisy = observation and observation.with_draws_of_model(stacked, len(every))
     return Predictor(function.with_draws_of_model(stacked, len(every)), noisy)

@@ -247,7 +247,7 @@ def test_bad_input_is_refused_before_anything_is_compiled(monkeypatch: pytest.Mo
         compile_predict(case.gp, {k: v for k, v in case.point.items() if k != "eta"}, model=case.pm_model)
     idata = draws_of(case)
     idata["eta"][1, 2] = np.nan
-    with pytest.raises(ValueError, match="Draw 4 has eta = nan"):
+    with pytest.raises(ValueError, match="Draw 5 has eta = nan"):
         compile_predict(case.gp, idata, model=case.pm_model)
     with pytest.raises(ValueError, match="has no draws"):
         compile_predict(case.gp, idata.isel(draw=[]), model=case.pm_model)

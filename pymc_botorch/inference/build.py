@@ -45,7 +45,7 @@ class BuiltGP:
         objective: The log posterior density.
         fixed: Values of the objective's data; None for training data.
         objective_roles: Roles of those of the objective's data that are training data.
-        scales: Transforms between natural and unconstrained parameters, and starting points.
+        scales: Transforms between constrained and unconstrained parameters, and starting points.
     """
 
     function: FittedGP

@@ -1,6 +1,6 @@
 """Posterior draws of a gp fitted in PyMC, read from ArviZ data and checked."""
 
-__all__ = ["check_draws", "read_fitted_draws", "split_draws"]
+__all__ = ["check_later_draws", "read_fitted_draws", "split_draws"]
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
@@ -31,18 +31,19 @@ def split_draws(point: Any) -> list[Any]:
     return [{name: values[s] for name, values in stacked.arrays.items()} for s in range(stacked.count)]
 
 
-def check_draws(draws: Sequence[Mapping[str, np.ndarray]], names: Iterable[str]) -> list[dict[str, np.ndarray]]:
-    """Return the values of ``names`` in each draw.
+def check_later_draws(draws: Sequence[Mapping[str, np.ndarray]], names: Iterable[str]) -> list[dict[str, np.ndarray]]:
+    """Return the values of ``names`` in each draw but the first, of which another check was made.
 
     Raises:
         DataError: If one is not finite.
     """
     names = list(names)
-    for s, draw in enumerate(draws):
+    later = draws[1:]
+    for s, draw in enumerate(later, start=1):
         for name in names:
             if not np.isfinite(draw[name]).all():
                 raise DataError(f"Draw {s} has {name} = {draw[name]}. Leave this draw out.")
-    return [{name: np.asarray(draw[name]) for name in names} for draw in draws]
+    return [{name: np.asarray(draw[name]) for name in names} for draw in later]
 
 
 def read_fitted_draws(

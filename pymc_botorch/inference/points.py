@@ -22,11 +22,11 @@ COPY_RTOL = 1e-5
 
 
 def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str, np.ndarray]:
-    """Return the values of the parameters ``names``, on their natural scale.
+    """Return the values of the parameters ``names``, on their constrained scale.
 
     Args:
         pm_model: The model of these parameters.
-        point: What ``pm.find_MAP`` returns: values by name, on the natural scale, on the transformed one
+        point: What ``pm.find_MAP`` returns: values by name, on the constrained scale, on the transformed one
             (``ell_log__``) or both; deterministics are ignored. Or ArviZ data with a posterior of one draw.
         names: Names of the free random variables whose values are needed.
 
@@ -41,7 +41,7 @@ def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str
     _check_names(values, pm_model)
     found: dict[str, np.ndarray] = {}
     for rv in pm_model.free_RVs:
-        value = _natural_value(pm_model, rv, values, found)
+        value = _constrained_value(pm_model, rv, values, found)
         if value is not None:
             found[rv.name] = value
     wanted = set(names)
@@ -73,35 +73,35 @@ def _check_names(values: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:
             raise DataError(f"The point has a value for {name!r}, which the PyMC model does not know. {hint}")
 
 
-def _natural_value(
+def _constrained_value(
     pm_model: pm.Model, rv: TensorVariable, values: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
 ) -> np.ndarray | None:
-    """Return one free variable's value on its natural scale, given on either; None if the point has neither."""
+    """Return one free variable's value on its constrained scale, given on either; None if the point has neither."""
     value_var, transform = pm_model.rvs_to_values[rv], pm_model.rvs_to_transforms[rv]
-    natural = _checked(rv.name, values[rv.name], rv) if rv.name in values else None
-    if transform is not None and natural is not None:
-        _check_support(rv, transform, {**found, rv.name: natural}, pm_model)
+    constrained = _checked(rv.name, values[rv.name], rv) if rv.name in values else None
+    if transform is not None and constrained is not None:
+        _check_support(rv, transform, {**found, rv.name: constrained}, pm_model)
     if transform is None or value_var.name not in values:
-        return natural
+        return constrained
     transformed = _checked(value_var.name, values[value_var.name], transform.forward(rv, *rv.owner.inputs))
     known = {value_var: pt.constant(transformed, dtype="float64")}
     known |= {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
     (backward,) = graph_replace([transform.backward(value_var, *rv.owner.inputs)], known, strict=False)
     needed = set(ancestors([backward], blockers=pm_model.free_RVs))
     if parents := [other.name for other in pm_model.free_RVs if other in needed]:
-        if natural is not None:
-            return natural
+        if constrained is not None:
+            return constrained
         raise DataError(
             f"The point has {value_var.name}, whose transformed scale depends on {', '.join(parents)}, but no value for "
-            f"{', '.join(parents)}. Pass {rv.name} on its natural scale, or add the missing values."
+            f"{', '.join(parents)}. Pass {rv.name} on its constrained scale, or add the missing values."
         )
     derived = np.asarray(backward.eval(mode=QUICK))
-    if natural is not None and not np.allclose(natural, derived, rtol=COPY_RTOL):
+    if constrained is not None and not np.allclose(constrained, derived, rtol=COPY_RTOL):
         raise DataError(
-            f"The point contradicts itself: {rv.name} is {natural}, but {value_var.name} = {transformed} means {derived}. "
+            f"The point contradicts itself: {rv.name} is {constrained}, but {value_var.name} = {transformed} means {derived}. "
             "Pass only one of the two."
         )
-    return derived if natural is None else natural
+    return derived if constrained is None else constrained
 
 
 def _check_support(rv: TensorVariable, transform: Any, found: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:

@@ -25,10 +25,10 @@ from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
-from pymc_botorch.models.state import State, TrainingTensors, condition
+from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
-from pymc_botorch.models.transforms import fitted_copy, raw_inputs, read_units
+from pymc_botorch.models.transforms import fitted_copy, raw_inputs, read_outcome_scale
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -91,14 +91,16 @@ class AbstractBuiltGP(AbstractPyMCGP):
     ) -> Self:
         """Return the model of a gp fitted in PyMC, with copies of the transforms that were applied to its data."""
         raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
-        read_units(outcome_transform)  # checks it
+        read_outcome_scale(outcome_transform)  # checks it
         self = cls.__new__(cls)
         Model.__init__(self)
         self._set_transforms(*(transform and fitted_copy(transform) for transform in (input_transform, outcome_transform)))
         training = TrainingTensors(raw_X, torch.from_numpy(fitted.X), torch.from_numpy(fitted.y))
-        units = read_units(getattr(self, "outcome_transform", None))
+        outcome_scale = read_outcome_scale(getattr(self, "outcome_transform", None))
         ensemble = self._is_fully_bayesian
-        self._replace_state(condition(fitted, observation, training, units, parameters=parameters, ensemble=ensemble))
+        self._replace_state(
+            conditioned_state(fitted, observation, training, outcome_scale, parameters=parameters, ensemble=ensemble)
+        )
         return self.eval()
 
     def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
@@ -188,7 +190,6 @@ class AbstractBuiltGP(AbstractPyMCGP):
                 "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
                 "from_fitted again, or construct the model from data."
             )
-        self._check_not_given_more()
         data = self._prepared.data if self._state is None else self._state.fitted.training_data
         if self._build_function is not None:
             return build(self._build_function, data), data
@@ -212,14 +213,16 @@ class AbstractBuiltGP(AbstractPyMCGP):
     def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
         """Return the state of what was built with these draws ``S x ...`` of all hyperparameters."""
         fitted, observation = built.given(data, draws, num_draws)
-        units = read_units(getattr(self, "outcome_transform", None))
-        return condition(fitted, observation, self._training, units, parameters=draws, ensemble=self._is_fully_bayesian)
+        outcome_scale = read_outcome_scale(getattr(self, "outcome_transform", None))
+        return conditioned_state(
+            fitted, observation, self._training, outcome_scale, parameters=draws, ensemble=self._is_fully_bayesian
+        )
 
     def _initial_state(self) -> State:
         try:
             built, data = self._build()
             values = built.objective_values(data)
-            point = built.scales.natural(built.scales.support_point(values), values)
+            point = built.scales.constrained(built.scales.support_point(values), values)
             return self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
         except AttributeError as error:  # of the user's; torch would take it for a missing attribute of the model
             raise RuntimeError(f"build_gp failed: {error}") from error

@@ -41,8 +41,8 @@ def add_observations(state: State, X: Tensor, inputs: Tensor, targets: Tensor, v
         )
     _check_observations(inputs, targets, variances)
     batch = torch.broadcast_shapes(variances.shape[:-1], targets.shape[:-1])
-    variances, scale = variances.expand(*batch, targets.shape[-1]), state.units.scale
-    outcomes = state.units.offset + scale * targets
+    variances, scale = variances.expand(*batch, targets.shape[-1]), state.outcome_scale.scale
+    outcomes = state.outcome_scale.offset + scale * targets
     process = ConditionedProcess(state.process, inputs, outcomes, scale**2 * (variances + state.jitter))
     batch, old = process.batch_shape, state.training
     training = TrainingTensors(
@@ -57,17 +57,17 @@ def add_observations(state: State, X: Tensor, inputs: Tensor, targets: Tensor, v
 
 def with_state[Model: torch.nn.Module](model: Model, state: State) -> Model:
     """Return a copy of a model with another state; all but the transforms is shared."""
-    twin: Any = model.__new__(type(model))
-    twin.__dict__.update(model.__dict__)
+    copied: Any = model.__new__(type(model))
+    copied.__dict__.update(model.__dict__)
     for name in ("_parameters", "_buffers", "_modules"):
-        twin.__dict__[name] = dict(model.__dict__[name])
+        copied.__dict__[name] = dict(model.__dict__[name])
     for name in ("input_transform", "outcome_transform"):
-        if name in twin._modules:  # their mode is switched with the model's
-            twin._modules[name] = copy.deepcopy(twin._modules[name])
-    if state.units.transform is not None:
-        state = replace(state, units=state.units._replace(transform=twin.outcome_transform))
-    twin._state = state
-    return twin
+        if name in copied._modules:  # their mode is switched with the model's
+            copied._modules[name] = copy.deepcopy(copied._modules[name])
+    if state.outcome_scale.transform is not None:
+        state = replace(state, outcome_scale=state.outcome_scale._replace(transform=copied.outcome_transform))
+    copied._state = state
+    return copied
 
 
 def _check_observations(inputs: Tensor, targets: Tensor, variances: Tensor) -> None:

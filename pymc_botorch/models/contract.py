@@ -25,7 +25,7 @@ from pymc_botorch.models.posterior.normal import add_noise, normal_at
 from pymc_botorch.models.posterior.process import AbstractProcess
 from pymc_botorch.models.state import prior_process
 from pymc_botorch.models.state_dict import StateDictMixin
-from pymc_botorch.models.transforms import Units
+from pymc_botorch.models.transforms import OutcomeScale
 
 
 class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, FantasizeMixin):
@@ -48,9 +48,9 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         return self.state.process
 
     @property
-    def outcome_units(self) -> Units:
+    def outcome_scale(self) -> OutcomeScale:
         """How the units of the outcome relate to those of the gp."""
-        return self.state.units
+        return self.state.outcome_scale
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -101,8 +101,8 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         if correlated is None and observation_noise is not False:
             mvn = add_noise(mvn, self._noise_at(observation_noise, mvn.mean))
         posterior = self._posterior_class(mvn)
-        if state.units.transform is not None:
-            posterior = state.units.transform.untransform_posterior(posterior, X=inputs)
+        if state.outcome_scale.transform is not None:
+            posterior = state.outcome_scale.transform.untransform_posterior(posterior, X=inputs)
         return posterior if posterior_transform is None else posterior_transform(posterior=posterior, X=inputs)
 
     def __call__(self, X: Tensor, *_: Any, **__: Any) -> MultivariateNormal:
@@ -110,7 +110,7 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         if self.training:
             return self.forward(X)
         mvn = normal_at(X.to(torch.float64), self.process, like=X)
-        offset, scale = self.outcome_units.offset, self.outcome_units.scale
+        offset, scale = self.outcome_scale.offset, self.outcome_scale.scale
         if (offset, scale) == (0.0, 1.0):
             return mvn
         return MultivariateNormal((mvn.mean - offset) / scale, mvn.lazy_covariance_matrix * scale**-2)
@@ -142,7 +142,7 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         if self.training:
             self.eval()
         inputs = self.transform_inputs(X.to(torch.float64))
-        targets = self.outcome_units.to_gp(Y.to(torch.float64), inputs)
+        targets = self.outcome_scale.to_gp(Y.to(torch.float64), inputs)
         if noise is not None and noise.shape[-1:] != (1,):
             raise BotorchTensorDimensionError(f"noise has shape {tuple(noise.shape)}. Pass variances of the shape of Y.")
         variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
@@ -222,7 +222,7 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
                 f"observation_noise is {observation_noise!r}. Pass True, False or a tensor of variances, ... x q x 1."
             )
         try:
-            return (noise.to(mean) * self.outcome_units.scale**2).expand(mean.shape)
+            return (noise.to(mean) * self.outcome_scale.scale**2).expand(mean.shape)
         except RuntimeError as error:
             raise BotorchTensorDimensionError(
                 f"observation_noise has shape {(*noise.shape, 1)}. Pass variances that expand to {(*mean.shape, 1)}."

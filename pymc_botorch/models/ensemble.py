@@ -33,7 +33,7 @@ class AbstractEnsemble(AbstractBuiltGP):
 
     @property
     def draws(self) -> dict[str, np.ndarray]:
-        """What was drawn, by name, ``S x ...``, on its natural scale (copies).
+        """What was drawn, by name, ``S x ...``, on its constrained scale (copies).
 
         These are the hyperparameters of the gp, of a latent gp the function at the training inputs (``S x n``), and the other
         free variables and scalar deterministics of the PyMC model that were among the draws, such as parameters of a link. An
@@ -141,7 +141,7 @@ class AbstractEnsemble(AbstractBuiltGP):
 
     @property
     def idata(self) -> "xr.DataTree":
-        """All draws of the last fit, for ArviZ, hyperparameters on their natural scale.
+        """All draws of the last fit, for ArviZ, hyperparameters on their constrained scale.
 
         ``posterior`` has draws of equal weight, also of deterministics, with the model's coords; ``sample_stats``,
         ``observed_data`` and ``constant_data`` are beside it. Where draws have weights, ``weighted_posterior`` has them as they
@@ -158,7 +158,7 @@ class AbstractEnsemble(AbstractBuiltGP):
 
     @property
     def point(self) -> dict[str, Any]:
-        """One of the draws, by name, on its natural scale: what another fit can begin at (copies)."""
+        """One of the draws, by name, on its constrained scale: what another fit can begin at (copies)."""
         middle = self.num_mcmc_samples // 2
         return {name: values[middle, ...].copy() for name, values in self.state.parameters.items()}
 

@@ -136,6 +136,7 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
         Warns:
             FitWarning: If the draws should not be trusted as they are, with the numbers.
         """
+        self._check_not_given_more()
         seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed
         with botorch_errors():
             options = read_options(
@@ -163,7 +164,7 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
                 tier=config.linker,
             )
             kept = select(found.log_weights, len(found.log_weights) if num_draws is None else int(num_draws))
-            points = [density.natural(u) for u in found.unconstrained[kept]]
+            points = [density.constrained(u) for u in found.unconstrained[kept]]
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
             state = self._conditioned(built, data, stacked, len(points))
             self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data)))

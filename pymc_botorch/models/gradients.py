@@ -155,7 +155,7 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: GradientsMixin, X: Ar
         for b in range(a + 1):
             (block,) = posterior(gradient_covariance_at, at, axes[a], axes[b])  # n x n
             covariance[:, a, :, b], covariance[:, b, :, a] = block, block.T
-    scale = model.state.units.scale
+    scale = model.state.outcome_scale.scale
     mean = scale * np.einsum("na,nai->ni", mean, jacobian)
     covariance = scale**2 * np.einsum("nai,namb,mbj->nimj", jacobian, covariance, jacobian, optimize=True)
     n, d = points.shape
@@ -176,11 +176,11 @@ def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     some = at if len(at) else np.zeros((1, at.shape[1]))  # a batched operation of PyTensor refuses none
     try:
         with botorch_errors():
-            each = [[part[: len(at)] for part in one.posterior(gradients_at, some)] for one in processes]
+            of_draws = [[part[: len(at)] for part in one.posterior(gradients_at, some)] for one in processes]
     except IndexError as error:
         raise InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).") from error
-    mean, variance, *slopes = map(np.stack, zip(*each, strict=True)) if model._is_fully_bayesian else each[0]
-    offset, scale = model.state.units.offset, model.state.units.scale
+    mean, variance, *slopes = map(np.stack, zip(*of_draws, strict=True)) if model._is_fully_bayesian else of_draws[0]
+    offset, scale = model.state.outcome_scale.offset, model.state.outcome_scale.scale
     mean_gradient, variance_gradient = (np.einsum("...na,nai->...ni", slope, jacobian) for slope in slopes)
     return [offset + scale * mean, scale**2 * variance, scale * mean_gradient, scale**2 * variance_gradient]
 
@@ -198,9 +198,9 @@ def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
 
 def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
     """Return a copy of ``X`` in float64, checked, for a model whose gradients can be had."""
-    if model.state.units.transform is not None:
+    if (transform := model.state.outcome_scale.transform) is not None:
         raise UnsupportedModelError(
-            f"The outcome transform {type(model.state.units.transform).__name__} is not linear, so that the function in raw "
+            f"The outcome transform {type(transform).__name__} is not linear, so that the function in raw "
             "units is not Gaussian. Use Standardize, or take gradients of posterior(X) by torch."
         )
     d = model.num_inputs

@@ -82,7 +82,7 @@ class PyMCGP(AbstractBuiltGP):
         seed: int = 0,
         maxiter: int = 500,
     ) -> Self:
-        """Set the hyperparameters to their maximum a posteriori, the density being that on the natural scale (no Jacobian).
+        """Set the hyperparameters to their maximum a posteriori, the density being that on the constrained scale (no Jacobian).
 
         The best of several runs of L-BFGS-B is taken by its value. The same data and seed give the same answer.
 
@@ -105,6 +105,7 @@ class PyMCGP(AbstractBuiltGP):
         Warns:
             FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
         """
+        self._check_not_given_more()
         self.check_fit_options(num_starts=num_starts, maxiter=maxiter, seed=seed)
         start = warm_start.point if isinstance(warm_start, PyMCGP) else warm_start
         with botorch_errors():
@@ -197,7 +198,7 @@ class PyMCGP(AbstractBuiltGP):
 
     @property
     def point(self) -> dict[str, Any]:
-        """The hyperparameters, by name, on their natural scale, in the units of the outcome as the gp sees it (copies)."""
+        """The hyperparameters, by name, on their constrained scale, in the units of the outcome as the gp sees it (copies)."""
         return {name: value[0, ...].copy() for name, value in self.state.parameters.items()}
 
     def _as_warm_start(self, names: Sequence[str]) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """What a model is conditioned on, as one value that is replaced whole."""
 
-__all__ = ["State", "TrainingTensors", "condition", "prior_process"]
+__all__ = ["State", "TrainingTensors", "conditioned_state", "prior_process"]
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from pymc_botorch.inference.fit.sampling import SamplingResult
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.posterior.process import AbstractProcess, CompiledProcess, ConditionedProcess
-from pymc_botorch.models.transforms import Units
+from pymc_botorch.models.transforms import OutcomeScale
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +56,7 @@ class State:
         noise: Noise variance of the training observations, in the units of the gp: ``()`` or ``n``, of draws ``S`` or ``S x n``.
         noise_is_known: Whether each observation has a noise variance of its own.
         training: The training data.
-        units: How the units of the outcome relate to those of the gp.
+        outcome_scale: How the units of the outcome relate to those of the gp.
         result: What the last fit did; None where there was none, or its hyperparameters were replaced.
         sample: All draws of the last fit by draws, else None.
         idata: ArviZ data that the draws were taken from, else None.
@@ -69,7 +69,7 @@ class State:
     noise: Tensor
     noise_is_known: bool
     training: TrainingTensors
-    units: Units
+    outcome_scale: OutcomeScale
     result: FitResult | SamplingResult | None = None
     sample: SampleRecord | None = None
     idata: "xr.DataTree | None" = None
@@ -94,18 +94,20 @@ class State:
         """New observations given the data, where their noise is a covariance; compiled when first asked for."""
         if self.observation is None:
             return None
-        return _process(self.observation, self.units, ensemble=self.is_ensemble)[0]
+        return _process(self.observation, self.outcome_scale, ensemble=self.is_ensemble)[0]
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself, which is never changed; a transform that BoTorch may change goes with the copy of the model."""
-        return self if self.units.transform is None else replace(self, units=copy.deepcopy(self.units, memo))
+        return (
+            self if self.outcome_scale.transform is None else replace(self, outcome_scale=copy.deepcopy(self.outcome_scale, memo))
+        )
 
 
-def condition(
+def conditioned_state(
     fitted: FittedGP,
     observation: FittedGP | None,
     training: TrainingTensors,
-    units: Units,
+    outcome_scale: OutcomeScale,
     *,
     parameters: Mapping[str, np.ndarray],
     ensemble: bool,
@@ -116,7 +118,7 @@ def condition(
         fitted: The gp.
         observation: Its observations where their noise is a covariance; they are given the data and draws of ``fitted``.
         training: Where ``fitted``'s data came from; inputs and targets are taken from it.
-        units: Those of the outcome.
+        outcome_scale: How the units of the outcome relate to those of the gp.
         parameters: What is known of the parameters of the PyMC model, ``S x ...``; those of ``fitted`` are added.
         ensemble: Whether draws are a batch dimension; else there is one.
 
@@ -124,7 +126,7 @@ def condition(
         DataError: If there is noise for another number of observations.
         FitError: If a training covariance cannot be factorised.
     """
-    process, noise = _process(fitted, units, ensemble=ensemble)
+    process, noise = _process(fitted, outcome_scale, ensemble=ensemble)
     if observation is not None:
         observation = observation.with_data(fitted.training_data).with_draws_of_model(
             {**observation.draws, **parameters, **fitted.draws}, fitted.num_draws
@@ -137,7 +139,7 @@ def condition(
         noise,
         noise.ndim > len(process.batch_shape),
         training._replace(inputs=torch.tensor(fitted.X), targets=torch.tensor(fitted.y)),
-        units,
+        outcome_scale,
     )
 
 
@@ -146,12 +148,12 @@ def prior_process(state: State) -> AbstractProcess:
     return _side_by_side(state.fitted.prior(), ensemble=state.is_ensemble)
 
 
-def _process(fitted: FittedGP, units: Units, *, ensemble: bool) -> tuple[AbstractProcess, Tensor]:
+def _process(fitted: FittedGP, outcome: OutcomeScale, *, ensemble: bool) -> tuple[AbstractProcess, Tensor]:
     """Return the posterior in the units of the outcome, and the noise variance in those of the gp."""
     posteriors, kept = [], 0
     for posterior in fitted.conditioned():
         kept += posterior.nbytes
-        posteriors.append(posterior.in_units(units.offset, units.scale))
+        posteriors.append(posterior.in_units(outcome.offset, outcome.scale))
         if kept > KEPT_BYTES and ensemble:
             posteriors[-1] = posteriors[-1].without_frozen()
     noise = torch.from_numpy(np.stack([posterior.noise for posterior in posteriors]))

@@ -22,9 +22,9 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.state import State, condition
+from pymc_botorch.models.state import State, conditioned_state
 from pymc_botorch.models.training_mixin import TrainingDataMixin
-from pymc_botorch.models.transforms import read_units
+from pymc_botorch.models.transforms import read_outcome_scale
 
 INPUTS = "training inputs"
 """The entry of a latent gp's state for them (a name with a space, to differ from those of variables)."""
@@ -90,15 +90,15 @@ class StateDictMixin(TrainingDataMixin):
         if has_parameters := "_extra_state" in state_dict:
             fitted, parameters = _read(state, state_dict["_extra_state"])
         torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)  # type: ignore[arg-type]  # it is a module
-        units = read_units(transform)
+        outcome_scale = read_outcome_scale(transform)
         if keep_transforms:
             self.eval()  # type: ignore[attr-defined]
             X = self.transform_inputs(training.raw_X)  # type: ignore[attr-defined]
             y = raw_Y if is_latent or transform is None else transform(raw_Y, X=X)[0]
-            fitted = fitted.with_noise_scaled(state.units.scale / units.scale)
+            fitted = fitted.with_noise_scaled(state.outcome_scale.scale / outcome_scale.scale)
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()
             fitted = fitted.with_data(TrainingData(X.numpy(), targets, fitted.training_data.sigma))
-        loaded = _reconditioned(replace(state, units=units), fitted, parameters)
+        loaded = _reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)
         return loaded if has_parameters else replace(loaded, result=state.result, sample=state.sample, idata=state.idata)
 
 
@@ -119,7 +119,9 @@ def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]
 
 def _reconditioned(state: State, fitted: FittedGP, parameters: Mapping[str, np.ndarray]) -> State:
     """Return the state with another gp and hyperparameters, of which there is no fit."""
-    return condition(fitted, state.observation, state.training, state.units, parameters=parameters, ensemble=state.is_ensemble)
+    return conditioned_state(
+        fitted, state.observation, state.training, state.outcome_scale, parameters=parameters, ensemble=state.is_ensemble
+    )
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Tensor:

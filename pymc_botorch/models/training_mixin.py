@@ -16,7 +16,7 @@ from pymc_botorch.inference.lengthscales import effective_lengthscales
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.likelihoods import NOT_GAUSSIAN, LatentLikelihood, Lengthscales, gaussian_likelihood
-from pymc_botorch.models.state import State, TrainingTensors, condition
+from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.transforms import undo
 
 READS_STATE = (
@@ -98,8 +98,8 @@ class TrainingDataMixin:
         Inputs in natural units have theirs relative to the range of the data, or they could not be compared.
         """
         with botorch_errors():
-            each = torch.from_numpy(effective_lengthscales(self.state.fitted))
-        lengthscales = each if self.state.is_ensemble else each[0]
+            of_draws = torch.from_numpy(effective_lengthscales(self.state.fitted))
+        lengthscales = of_draws if self.state.is_ensemble else of_draws[0]
         if self.units == "natural":
             inputs = self.state.training.inputs
             span = inputs.amax(0) - inputs.amin(0)
@@ -178,11 +178,11 @@ class TrainingDataMixin:
     def _with_data(self, data: TrainingData, raw_X: Tensor) -> State:
         """Return the state given other data, with the same hyperparameters."""
         state = self.state
-        conditioned = condition(
+        conditioned = conditioned_state(
             state.fitted.with_data(data),
             state.observation,
             state.training._replace(raw_X=raw_X),
-            state.units,
+            state.outcome_scale,
             parameters=state.parameters,
             ensemble=state.is_ensemble,
         )

@@ -1,6 +1,6 @@
 """Transforms of users, and what they mean for a posterior: raw training inputs, offset and scale."""
 
-__all__ = ["Units", "fitted_copy", "raw_inputs", "read_units", "undo"]
+__all__ = ["OutcomeScale", "fitted_copy", "raw_inputs", "read_outcome_scale", "undo"]
 
 import copy
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from torch import Tensor
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
 
-class Units(NamedTuple):
+class OutcomeScale(NamedTuple):
     """The map from the outcome of the gp to that of the user: ``offset + scale * f``, then ``transform`` undone.
 
     An affine outcome transform is folded into the compiled posterior, which keeps covariances lazy; any other is left to
@@ -30,8 +30,8 @@ class Units(NamedTuple):
         return (Y - self.offset) / self.scale if self.transform is None else self.transform(Y, X=X)[0]
 
 
-def read_units(outcome_transform: OutcomeTransform | None) -> Units:
-    """Return the units of a fitted outcome transform.
+def read_outcome_scale(outcome_transform: OutcomeTransform | None) -> OutcomeScale:
+    """Return the scale of a fitted outcome transform.
 
     Raises:
         InvalidDataError: If it is no outcome transform of one outcome, or has not been fitted.
@@ -49,8 +49,8 @@ def read_units(outcome_transform: OutcomeTransform | None) -> Units:
                 "that is after outcome_transform(train_Y)."
             )
     if outcome_transform is not None and type(outcome_transform) is Standardize:
-        return Units(float(outcome_transform.means), float(outcome_transform.stdvs))
-    return Units(transform=outcome_transform)
+        return OutcomeScale(float(outcome_transform.means), float(outcome_transform.stdvs))
+    return OutcomeScale(transform=outcome_transform)
 
 
 def fitted_copy[Transform: (InputTransform, OutcomeTransform)](transform: Transform) -> Transform:

@@ -137,6 +137,16 @@ def test_the_record_is_arviz_data_with_coords(sampled: FullyBayesianPyMCGP) -> N
     np.testing.assert_array_equal(sampled.draws["ell"], every[[int((i + 0.5) * 500 / 16) for i in range(16)]])
 
 
+@UNTRUSTED
+def test_the_record_of_fantasies_is_that_of_the_fit() -> None:
+    fitted = model().fit("laplace", num_draws=4, seed=2)
+    X, Y = raw_data(3)
+    fantasy = fitted.condition_on_observations(X, Y)
+    xr.testing.assert_identical(fantasy.idata["posterior"].dataset, fitted.idata["posterior"].dataset)
+    with pytest.raises(UnsupportedError, match="conditioned on more observations"):
+        fantasy.fit("laplace")
+
+
 def test_weights_are_in_the_record_and_the_posterior_is_of_equal_ones() -> None:
     fitted = FullyBayesianPyMCGP(*raw_data(8, 2), build_gp=many).fit("laplace", seed=0)
     idata = fitted.idata

@@ -127,7 +127,7 @@ def test_raw_units_go_through_both_transforms(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(model.predictive_gradients(X).mean_gradient, result.mean, rtol=1e-8)
     plain = PyMCGP.from_fitted(*(lambda case: (case.gp, case.point))(case := marginal()), model=case.pm_model)
     scaled = gradient_posterior(plain, model.transform_inputs(torch.from_numpy(X)).numpy())
-    per_unit = model.outcome_units.scale * np.tile([1 / 3, 1 / 2], 5)
+    per_unit = model.outcome_scale.scale * np.tile([1 / 3, 1 / 2], 5)
     np.testing.assert_allclose(result.covariance, per_unit[:, None] * scaled.covariance * per_unit, rtol=1e-8, atol=1e-12)
     np.testing.assert_allclose(result.sd, np.sqrt(np.diag(result.covariance)).reshape(5, 2))
 

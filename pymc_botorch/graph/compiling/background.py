@@ -91,9 +91,10 @@ class _Worker:
                     self.errors.append("".join(traceback.format_exception_only(error)).strip())
                 child, self.child = self.child, None
                 _dismiss(child)
-            with self.changed:
-                self.jobs.pop(0)
-                self.changed.notify_all()
+            finally:  # whoever waits must not wait for ever, whatever was raised
+                with self.changed:
+                    self.jobs.pop(0)
+                    self.changed.notify_all()
         _dismiss(child)
 
     def _fill_disk_cache(self, job: Job) -> None:

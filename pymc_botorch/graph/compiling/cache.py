@@ -235,6 +235,8 @@ def _report_errors() -> None:
 def _after_fork() -> None:
     global _lock
     _lock = Lock()
+    for functions in _cache.values():
+        functions._requested.clear()  # the parent's background worker will not deliver here
 
 
 if hasattr(os, "register_at_fork"):

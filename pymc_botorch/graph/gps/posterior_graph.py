@@ -47,7 +47,7 @@ class PosteriorGraph(Graph):
         noise: Noise of the training observations, given data and parameters: one sd, ``n`` sds or a covariance ``n x n``.
         given_noise: The symbol that stands for the value of ``noise`` in ``mean`` and ``cov``.
         data: Symbolic data by name: ``X`` (``n x d``), ``y`` (``n``), ``jitter``, and other values of the model.
-        parameters: Symbolic free random variables of the PyMC model, by name, on their natural scale.
+        parameters: Symbolic free random variables of the PyMC model, by name, on their constrained scale.
         rough: Names of kernels with a kink at distance zero; if there are any, the function cannot be differentiated.
         latent: Of a latent gp, name of the parameter that is the function at ``X`` (``n``), in place of ``y``; else None.
     """

@@ -51,9 +51,9 @@ class Density:
             return -np.inf, np.zeros_like(u)
         return float(value), slope
 
-    def natural(self, u: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the parameters on their natural scale, by name."""
-        return self.built.scales.natural(self.split(u), self.values)
+    def constrained(self, u: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters on their constrained scale, by name."""
+        return self.built.scales.constrained(self.split(u), self.values)
 
     def without_data(self, data: TrainingData, tier: Tier) -> "Density":
         """Return the density of the prior, without Jacobian."""

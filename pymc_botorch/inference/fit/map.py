@@ -66,12 +66,12 @@ def fit_map(
     tier: Tier,
     quiet: bool = False,
 ) -> tuple[dict[str, np.ndarray], FitResult]:
-    """Return the parameters of largest posterior density, on their natural scale, and a report of the fit.
+    """Return the parameters of largest posterior density, on their constrained scale, and a report of the fit.
 
     Args:
         built: A gp that a builder has built.
         data: Training data.
-        warm_start: Point to start from first, values on the natural scale by name; None starts from the mode of the prior.
+        warm_start: Point to start from first, values on the constrained scale by name; None starts from the mode of the prior.
         num_starts: Number of optimisations: from the warm start, the mode of the prior, and draws from the prior.
         seed: Random seed of these draws.
         maxiter: Maximum number of L-BFGS-B iterations per start.
@@ -89,7 +89,7 @@ def fit_map(
     best = max(optima, key=lambda optimum: optimum.value)
     if not np.isfinite(best.value):
         raise FitError(NO_FINITE_START.format(len(initial)))
-    point = density.natural(best.u)
+    point = density.constrained(best.u)
     warning = None if quiet else _warning(density, optima, best)
     result = FitResult(
         "map",
@@ -109,7 +109,7 @@ def _warning(density: Density, optima: Sequence[Optimum], best: Optimum) -> str 
     """Return a warning if the fit should not be trusted as it is."""
 
     def shown(u: np.ndarray, name: str) -> str:
-        return np.array2string(density.natural(u)[name], precision=3, threshold=6, edgeitems=2)
+        return np.array2string(density.constrained(u)[name], precision=3, threshold=6, edgeitems=2)
 
     # Only transformed parameters (logarithms and the like) are of order one; the others have units of their own
     is_transformed = dict(zip(density.built.scales.names, density.built.scales.transformed, strict=True))

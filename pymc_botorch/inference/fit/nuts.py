@@ -133,7 +133,7 @@ def _sample_with_pymc(
 ) -> tuple[np.ndarray, xr.Dataset]:
     """Sample with PyMC, which compiles at each call."""
     scales = density.built.scales
-    initial_points = [density.natural(point) for point in points]
+    initial_points = [density.constrained(point) for point in points]
     with _pymc_lock, scales.pm_model as pm_model:
         before = {name: pm_model[name].get_value() for name in _data_by_name(data)}
         try:

@@ -1,7 +1,7 @@
 """Log posterior density of a PyMC model with a gp's likelihood, and its gradient, compiled once per structure.
 
 It is a function of PyMC's unconstrained parameters. An input weights the log Jacobian of their transforms: with 0 it is the
-density of the parameters on their natural scale, whose mode ``pm.find_MAP`` and BoTorch call the maximum a posteriori; with 1
+density of the parameters on their constrained scale, whose mode ``pm.find_MAP`` and BoTorch call the maximum a posteriori; with 1
 that of the unconstrained parameters, which samplers draw from. One structure serves both. For a Gaussian marginal likelihood
 with mean ``mu`` and covariance ``K``, and ``alpha = K⁻¹ (y - mu)``::
 

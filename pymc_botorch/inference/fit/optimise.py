@@ -100,12 +100,12 @@ def start_from_point(density: Density, point: Mapping[str, Any]) -> np.ndarray:
         DataError: If the point does not fit the model.
     """
     scales = density.built.scales
-    natural = scales.read(point)
-    unconstrained = scales.unconstrained(natural, density.values)
+    constrained = scales.read(point)
+    unconstrained = scales.unconstrained(constrained, density.values)
     for name, u, default in zip(scales.names, unconstrained, density.split(density.support), strict=True):
         if np.shape(u) != np.shape(default) or not np.isfinite(u).all():
             raise DataError(
-                f"The warm start has {name} = {natural[name]}, which this model cannot have. Pass a point of the same model."
+                f"The warm start has {name} = {constrained[name]}, which this model cannot have. Pass a point of the same model."
             )
     return flatten(unconstrained)
 

@@ -1,7 +1,7 @@
 """Maps between the constrained and the unconstrained parameters of a PyMC model, and points to start from.
 
-Constrained values are those of the random variables (PyMC's natural scale), unconstrained ones those of the value variables, of
-which the log density is a function.
+Constrained values are those of the random variables, as users of PyMC write them; unconstrained ones are those of the value
+variables, of which the log density is a function.
 """
 
 __all__ = ["Layout", "Scales"]
@@ -82,7 +82,7 @@ class Scales:
             return {name: np.asarray(point[name], dtype=np.float64) for name in self.names}
         return read_point(self.pm_model, point, self.names)
 
-    def natural(self, unconstrained: Sequence[np.ndarray], data: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    def constrained(self, unconstrained: Sequence[np.ndarray], data: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Return the constrained values of a point, by name."""
         with self._lock:
             return dict(zip(self.names, self._to_constrained(*unconstrained, *data), strict=True))
