@@ -82,7 +82,7 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
     Args:
         builder: ``build_gp(X, y)``, with known noise ``build_gp(X, y, sigma)``; returns a gp or ``(gp, given)``.
         data: The training data.
-        attributes: Of a method ``builder``, the attributes that the user set on its object.
+        attributes: Attributes that the user set on the object of which ``builder`` is a method, if it is one.
 
     Raises:
         DataError: If the builder cannot take these data, or what it returns does not fit them.

@@ -23,7 +23,7 @@ def add_observations(state: State, X: Tensor, inputs: Tensor, targets: Tensor, v
         X: Raw inputs, ``... x q x d``.
         inputs: The same as the gp takes them.
         targets: ``(more batches) x ... x q``, in the units of the gp.
-        variances: Of their noise, in the units of the gp: ``... x q`` or ``... x 1``.
+        variances: Variances of their noise, in the squared units of the gp: ``... x q`` or ``... x 1``.
 
     Raises:
         BotorchTensorDimensionError: If points or batches do not fit.

@@ -115,7 +115,7 @@ class AbstractEnsemble(AbstractBuiltGP):
 
         Args:
             X: ``... x q x d``, in raw units.
-            sampler: Of the outcomes at ``X``, ``num_fantasies x ... x S x q x 1``.
+            sampler: Sampler of the outcomes at ``X``, ``num_fantasies x ... x S x q x 1``.
             observation_noise: Variances; None takes each draw's own.
             **kwargs: As in ``condition_on_observations``.
 

@@ -35,7 +35,7 @@ class TrainingTensors(NamedTuple):
         raw_X: Inputs before their transform, ``n x d``; of a fantasy model ``... x (n + q) x d``, as the others.
         inputs: The same as the gp sees them.
         targets: Outcomes as the gp sees them, ``n``; of a latent gp the function in each draw, ``S x n``.
-        dtype: Of the inputs that the model was made from.
+        dtype: Data type of the inputs that the model was made from.
     """
 
     raw_X: Tensor
