@@ -1,6 +1,6 @@
 """What a model is conditioned on, as one value that is replaced whole."""
 
-__all__ = ["State", "TrainingTensors", "conditioned_state", "prior_process"]
+__all__ = ["State", "TrainingTensors", "conditioned_state", "prior_process", "reconditioned"]
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -98,9 +98,8 @@ class State:
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself, which is never changed; a transform that BoTorch may change goes with the copy of the model."""
-        return (
-            self if self.outcome_scale.transform is None else replace(self, outcome_scale=copy.deepcopy(self.outcome_scale, memo))
-        )
+        scale = self.outcome_scale
+        return self if scale.transform is None else replace(self, outcome_scale=copy.deepcopy(scale, memo))
 
 
 def conditioned_state(
@@ -140,6 +139,13 @@ def conditioned_state(
         noise.ndim > len(process.batch_shape),
         training._replace(inputs=torch.tensor(fitted.X), targets=torch.tensor(fitted.y)),
         outcome_scale,
+    )
+
+
+def reconditioned(state: State, fitted: FittedGP, parameters: Mapping[str, np.ndarray]) -> State:
+    """Return the state with another gp, data or hyperparameters, of which there is no fit."""
+    return conditioned_state(
+        fitted, state.observation, state.training, state.outcome_scale, parameters=parameters, ensemble=state.is_ensemble
     )
 
 

@@ -22,7 +22,7 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.state import State, conditioned_state
+from pymc_botorch.models.state import State, reconditioned
 from pymc_botorch.models.training_mixin import TrainingDataMixin
 from pymc_botorch.models.transforms import read_outcome_scale
 
@@ -48,7 +48,7 @@ class StateDictMixin(TrainingDataMixin):
         """Condition the model on the hyperparameters in ``state``."""
         self._check_not_given_more()
         with botorch_errors():
-            self._replace_state(_reconditioned(self.state, *_read(self.state, state)))
+            self._replace_state(reconditioned(self.state, *_read(self.state, state)))
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
@@ -98,7 +98,7 @@ class StateDictMixin(TrainingDataMixin):
             fitted = fitted.with_noise_scaled(state.outcome_scale.scale / outcome_scale.scale)
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()
             fitted = fitted.with_data(TrainingData(X.numpy(), targets, fitted.training_data.sigma))
-        loaded = _reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)
+        loaded = reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)
         return loaded if has_parameters else replace(loaded, result=state.result, sample=state.sample, idata=state.idata)
 
 
@@ -115,13 +115,6 @@ def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]
     others = set(state.parameters) - set(state.fitted.draws)
     draws = {name: values for name, values in parameters.items() if name not in others}
     return state.fitted.with_draws(draws), parameters
-
-
-def _reconditioned(state: State, fitted: FittedGP, parameters: Mapping[str, np.ndarray]) -> State:
-    """Return the state with another gp and hyperparameters, of which there is no fit."""
-    return conditioned_state(
-        fitted, state.observation, state.training, state.outcome_scale, parameters=parameters, ensemble=state.is_ensemble
-    )
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Tensor:

@@ -16,7 +16,7 @@ from pymc_botorch.inference.lengthscales import effective_lengthscales
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.likelihoods import NOT_GAUSSIAN, LatentLikelihood, Lengthscales, gaussian_likelihood
-from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
+from pymc_botorch.models.state import State, TrainingTensors, reconditioned
 from pymc_botorch.models.transforms import undo
 
 READS_STATE = (
@@ -178,14 +178,8 @@ class TrainingDataMixin:
     def _with_data(self, data: TrainingData, raw_X: Tensor) -> State:
         """Return the state given other data, with the same hyperparameters."""
         state = self.state
-        conditioned = conditioned_state(
-            state.fitted.with_data(data),
-            state.observation,
-            state.training._replace(raw_X=raw_X),
-            state.outcome_scale,
-            parameters=state.parameters,
-            ensemble=state.is_ensemble,
-        )
+        moved = replace(state, training=state.training._replace(raw_X=raw_X))
+        conditioned = reconditioned(moved, state.fitted.with_data(data), state.parameters)
         return replace(conditioned, result=state.result, sample=state.sample, idata=state.idata)
 
     def _undo(self, inputs: Tensor) -> Tensor:

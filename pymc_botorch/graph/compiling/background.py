@@ -86,15 +86,14 @@ class _Worker:
                         function = compile_build(job.subject, job.build, "numba")
                         function(*job.values)
                     job.deliver(function)
-            except Exception as error:
+            except BaseException as error:  # else the thread would end, and whoever waits for its jobs wait for ever
                 if not self.stopping:
                     self.errors.append("".join(traceback.format_exception_only(error)).strip())
                 child, self.child = self.child, None
                 _dismiss(child)
-            finally:  # whoever waits must not wait for ever, whatever was raised
-                with self.changed:
-                    self.jobs.pop(0)
-                    self.changed.notify_all()
+            with self.changed:
+                self.jobs.pop(0)
+                self.changed.notify_all()
         _dismiss(child)
 
     def _fill_disk_cache(self, job: Job) -> None:

@@ -106,6 +106,19 @@ def test_one_failure_does_not_stop_what_comes_after_it() -> None:
         assert functions(3.0).linker == "numba"
 
 
+def test_an_exit_in_the_thread_leaves_nobody_waiting() -> None:
+    x, functions_of_3 = np.ones(2), functions(3.0)
+
+    def leave(_: Any) -> None:
+        raise SystemExit(3)
+
+    background.request(background.Job("leaves", functions_of_3.subject, doubled, [x], leave))
+    functions_of_3(doubled, x)
+    assert wait_for_numba(ENOUGH)
+    with pytest.warns(UserWarning, match="SystemExit: 3"):
+        assert functions(3.0).linker == "numba"
+
+
 def test_exit_does_not_wait_for_the_compiler() -> None:
     code = (
         "import torch, pymc_botorch, time\n"
