@@ -69,6 +69,11 @@ class BuiltGP:
 
         return given(self.function), self.observation and given(self.observation)
 
+    def check_categories(self, data: TrainingData, point: Mapping[str, np.ndarray]) -> None:
+        """Raise a ``DataError`` where an input is used as an index that its table, at a point of the model, does not have."""
+        fitted, _ = self.given(data, {name: value[None] for name, value in point.items()}, 1)
+        fitted.check_categories()
+
     def objective_values(self, data: TrainingData) -> list[np.ndarray]:
         """Return a value for each of ``objective.data``, as compiled functions take it."""
         values = (data.value(self.objective_roles[name]) if fixed is None else fixed for name, fixed in self.fixed.items())

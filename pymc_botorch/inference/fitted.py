@@ -16,6 +16,7 @@ from pymc_botorch.graph.gps.marginal import Kind, read_observations
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
 from pymc_botorch.graph.gps.values import check_data, check_inputs
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior, compiled_posterior, condition, noise_of
+from pymc_botorch.graph.posterior.subscripts import check_subscripts, subscripts_of_data
 from pymc_botorch.inference.points import read_point
 from pymc_botorch.inference.training_data import Role, TrainingData
 
@@ -138,17 +139,28 @@ class FittedGP:
 
     def noise(self, draw: int) -> np.ndarray:
         """Return the noise of the training observations in a draw: one sd, ``n`` sds or their covariance ``n x n``."""
-        functions, values = compiled_posterior(self.graph, self.tier), self._values(draw)
-        inputs = [np.asarray(value, dtype=symbol.type.dtype) for value, symbol in zip(values, self.graph.inputs, strict=True)]
-        return noise_of(functions, inputs, n=len(self.X))
+        return noise_of(compiled_posterior(self.graph, self.tier), self._inputs(draw), n=len(self.X))
+
+    def check_categories(self) -> None:
+        """Raise a ``DataError`` where a training input is used as an index that its table does not have."""
+        functions = compiled_posterior(self.graph, self.tier)
+        if not functions.subject.data_subscripts:
+            return
+
+        def read(X: np.ndarray) -> list[np.ndarray]:
+            moved = {name: X for name, role in self.roles.items() if role == "X"}
+            return functions(subscripts_of_data, *replace(self, data={**self.data, **moved})._inputs(0))
+
+        check_subscripts(read, self.X)
 
     def conditioned(self) -> Iterator[ConditionedPosterior]:
         """Yield the posterior at each draw (compiles its structure where that is new).
 
         Raises:
-            DataError: If the noise is that of another number of observations.
+            DataError: If the noise is that of another number of observations, or an input is an index of no category.
             FitError: If a training covariance cannot be factorised.
         """
+        self.check_categories()
         functions = compiled_posterior(self.graph, self.tier)
         return (condition(functions, self._values(s), n=len(self.X)) for s in range(self.num_draws))
 
@@ -160,6 +172,10 @@ class FittedGP:
         if (latent := self.graph.latent) is not None:
             none = replace(none, draws={**self.draws, latent: self.draws[latent][:, :0]})
         return (condition(functions, none._values(s), n=0, noise=no_noise) for s in range(self.num_draws))
+
+    def _inputs(self, draw: int) -> list[np.ndarray]:
+        symbols = self.graph.inputs
+        return [np.asarray(value, dtype=symbol.type.dtype) for value, symbol in zip(self._values(draw), symbols, strict=True)]
 
     def _values(self, draw: int) -> list[np.ndarray]:
         return [*self.data.values(), *(values[draw, ...] for values in self.draws.values())]

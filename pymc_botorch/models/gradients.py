@@ -145,11 +145,11 @@ def gradient_posterior[Array: (Tensor, np.ndarray)](model: GradientsMixin, X: Ar
     inputs = _transformed(model, points)
     jacobian = _jacobian(inputs, points)  # n x d of the gp x d
     at = inputs.detach().numpy()
-    with botorch_errors():
-        refuse_rough(model.state.fitted.graph.rough)
     posterior = process.posterior
     n, d = at.shape
-    (mean,) = posterior(mean_gradients_at, at)
+    with botorch_errors():
+        refuse_rough(model.state.fitted.graph.rough)
+        (mean,) = posterior(mean_gradients_at, at)
     covariance, axes = np.empty((n, d, n, d)), np.eye(d)
     for a in range(d):
         for b in range(a + 1):
@@ -174,11 +174,8 @@ def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     process = model.state.process
     processes = process.processes if isinstance(process, MixtureProcess) else (process,)
     some = at if len(at) else np.zeros((1, at.shape[1]))  # a batched operation of PyTensor refuses none
-    try:
-        with botorch_errors():
-            of_draws = [[part[: len(at)] for part in one.posterior(gradients_at, some)] for one in processes]
-    except IndexError as error:
-        raise InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).") from error
+    with botorch_errors():
+        of_draws = [[part[: len(at)] for part in one.posterior(gradients_at, some)] for one in processes]
     mean, variance, *slopes = map(np.stack, zip(*of_draws, strict=True)) if model._is_fully_bayesian else of_draws[0]
     offset, scale = model.state.outcome_scale.offset, model.state.outcome_scale.scale
     mean_gradient, variance_gradient = (np.einsum("...na,nai->...ni", slope, jacobian) for slope in slopes)

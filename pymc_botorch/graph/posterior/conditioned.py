@@ -1,6 +1,6 @@
 """Posterior conditioned on data and parameters, evaluated at arrays of new inputs."""
 
-__all__ = ["ConditionedPosterior", "compiled_posterior", "condition"]
+__all__ = ["ConditionedPosterior", "compiled_posterior", "condition", "noise_of"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data
 from pymc_botorch.graph.posterior.moments import moments, moments_vjp, rows, rows_vjp
 from pymc_botorch.graph.posterior.pointwise import variances, variances_vjp
+from pymc_botorch.graph.posterior.subscripts import check_subscripts, subscripts_at
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,20 @@ class ConditionedPosterior:
         return replace(self, functions=functions)
 
     def __call__(self, build: Build[CutPosterior], *arrays: np.ndarray) -> list[np.ndarray]:
-        """Return the outputs of ``build``, given a value for each of its inputs but the frozen ones, in the units of the gp."""
+        """Return the outputs of ``build``, given new inputs and a value for each of its other inputs but the frozen ones.
+
+        They are in the units of the gp.
+
+        Raises:
+            DataError: If a new input is used as an index that its table does not have.
+        """
+        if self.functions.subject.subscripts:
+            X = arrays[0].reshape(-1, arrays[0].shape[-1])
+            known = self.values[:-1]  # the last is the noise
+            check_subscripts(lambda points: self.functions(subscripts_at, as_input(points), *known), X)
+        return self._evaluate(build, *arrays)
+
+    def _evaluate(self, build: Build[CutPosterior], *arrays: np.ndarray) -> list[np.ndarray]:
         frozen = _frozen(self.functions, self.values) if self.frozen is None else self.frozen
         inputs = (as_input(array, "int64" if array.dtype.kind == "i" else "float64") for array in arrays)
         return self.functions(build, *inputs, *frozen)
@@ -78,7 +92,7 @@ class ConditionedPosterior:
         """Return ``X_bar``, ``b x q x d``: the gradient of ``<mean_bar, mean(X)> + <cov_bar, cov(X)>``."""
         if self.scale != 1.0:
             mean_bar, cov_bar = self.scale * mean_bar, self.scale**2 * cov_bar
-        return self(moments_vjp, X, mean_bar, cov_bar, *solves)[0]
+        return self._evaluate(moments_vjp, X, mean_bar, cov_bar, *solves)[0]
 
     def rows(self, X: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean ``b x q`` and the last ``k`` rows of the covariance, ``b x k x q``, for ``X`` ``b x q x d``."""
@@ -87,7 +101,7 @@ class ConditionedPosterior:
 
     def rows_vjp(self, X: np.ndarray, k: int, mean_bar: np.ndarray, rows_bar: np.ndarray) -> np.ndarray:
         """Return ``X_bar``, ``b x q x d``: the gradient of ``<mean_bar, mean(X)> + <rows_bar, rows(X, k)>``."""
-        return self(rows_vjp, X, np.asarray(k), self.scale * mean_bar, self.scale**2 * rows_bar)[0]
+        return self._evaluate(rows_vjp, X, np.asarray(k), self.scale * mean_bar, self.scale**2 * rows_bar)[0]
 
     def variances(self, X: np.ndarray) -> np.ndarray:
         """Return the variance at single points ``N x d``: ``N``; no ``N x N`` matrix is made."""
@@ -95,7 +109,7 @@ class ConditionedPosterior:
 
     def variances_vjp(self, X: np.ndarray, variance_bar: np.ndarray) -> np.ndarray:
         """Return ``X_bar``, ``N x d``: the gradient of ``<variance_bar, variances(X)>``."""
-        return self(variances_vjp, X, self.scale**2 * variance_bar)[0]
+        return self._evaluate(variances_vjp, X, self.scale**2 * variance_bar)[0]
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: it is never changed."""

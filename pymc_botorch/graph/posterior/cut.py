@@ -14,6 +14,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.compiling.functions import Compilable
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
+from pymc_botorch.graph.posterior.subscripts import Subscript, read_subscripts
 from pymc_botorch.graph.rewrites.cost import weights_before_solves
 from pymc_botorch.graph.rewrites.differentiable import differentiable, with_marked_distances
 from pymc_botorch.graph.rewrites.distance import expand_distances
@@ -36,6 +37,8 @@ class CutPosterior:
         inputs: Symbols of data and parameters.
         noise: The noise of the training observations, as an expression of ``inputs``.
         given_noise: The symbol that stands for its value in ``boundary``.
+        subscripts: Subscripts that are taken from ``X``, as expressions of ``X`` and ``inputs``.
+        data_subscripts: Those that are taken from data.
     """
 
     X: TensorVariable
@@ -46,6 +49,8 @@ class CutPosterior:
     inputs: Sequence[Variable]
     noise: TensorVariable
     given_noise: TensorVariable
+    subscripts: Sequence[Subscript]
+    data_subscripts: Sequence[Subscript]
 
     def expanded(self, *, exact: bool) -> Self:
         """Return the same with distances written out.
@@ -65,7 +70,18 @@ def cut_posterior(graph: PosteriorGraph) -> CutPosterior:
     mean, cov = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
     (noise,) = differentiable([graph.noise])
     exact = expand_distances(boundary, exact=True)
-    return CutPosterior(graph.X, mean, cov, frozen, exact, graph.inputs, noise, graph.given_noise)
+    return CutPosterior(
+        graph.X,
+        mean,
+        cov,
+        frozen,
+        exact,
+        graph.inputs,
+        noise,
+        graph.given_noise,
+        read_subscripts([graph.mean, graph.cov], [graph.X]),
+        read_subscripts(graph.outputs, list(graph.data.values())),
+    )
 
 
 def noise_of_data(cut: CutPosterior) -> Compilable:

@@ -1,6 +1,6 @@
 """The border between torch tensors and the arrays of compiled functions."""
 
-__all__ = ["Points", "cotangent", "differentiable_once", "to_numpy", "to_torch", "unknown_category", "without_nan"]
+__all__ = ["Points", "cotangent", "differentiable_once", "to_numpy", "to_torch", "without_nan"]
 
 from typing import Any, NoReturn
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.errors import UnsupportedModelError
 
 type Points = tuple[np.ndarray, np.ndarray | None]
 """Points without NaN, ``b x q x d``, and which had NaN, ``b x q`` (None: none)."""
@@ -47,11 +47,6 @@ def without_nan(points: np.ndarray) -> Points:
         return points, None
     spoilt = np.isnan(points).any(-1)
     return np.where(spoilt[..., None], 0.0, points), spoilt
-
-
-def unknown_category(error: IndexError) -> InvalidDataError:
-    """Explain the one error that values of inputs can cause: an index that a kernel does not have."""
-    return InvalidDataError(f"A column of X that a kernel takes as an index is out of its range ({error}).")
 
 
 def cotangent(bar: Tensor | None, *shape: int) -> np.ndarray:

@@ -17,13 +17,13 @@ from torch import Tensor
 from pymc_botorch.graph.compiling.functions import Arrays
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR
+from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.posterior.arrays import (
     Points,
     cotangent,
     differentiable_once,
     to_numpy,
     to_torch,
-    unknown_category,
     without_nan,
 )
 
@@ -185,10 +185,8 @@ class _Variances(torch.autograd.Function):
 def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Points, Arrays]:
     """Return mean ``b x q`` and covariance ``b x q x q`` as tensors, and the points and solves that the gradient needs."""
     points, spoilt = without_nan(to_numpy(X))
-    try:
+    with botorch_errors():
         mean, cov, solves = posterior.moments(points)
-    except IndexError as error:
-        raise unknown_category(error) from error
     if spoilt is not None:
         mean[spoilt], cov[spoilt], cov.mT[spoilt] = np.nan, np.nan, np.nan
     variance = np.einsum("bii->bi", cov)  # a view of the diagonals
@@ -203,18 +201,14 @@ def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[
     if X.numel() == 0:
         mean, rows = np.zeros((b, q)), np.zeros((b, k, q))
     elif k:
-        try:
+        with botorch_errors():
             mean, rows = posterior.rows(points, k)
-        except IndexError as error:
-            raise unknown_category(error) from error
     else:
         shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
         mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
-        try:
+        with botorch_errors():
             mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
             mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
-        except IndexError as error:
-            raise unknown_category(error) from error
     if spoilt is not None:
         mean[spoilt], rows.mT[spoilt], rows[spoilt[:, q - k :]] = np.nan, np.nan, np.nan
     return torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)
@@ -223,10 +217,8 @@ def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[
 def _evaluate_variances(X: Tensor, posterior: ConditionedPosterior) -> Tensor:
     """Return the variance ``N`` at points ``N x d``."""
     points, spoilt = without_nan(to_numpy(X))
-    try:
+    with botorch_errors():
         variance = np.maximum(posterior.variances(points), VARIANCE_FLOOR)
-    except IndexError as error:
-        raise unknown_category(error) from error
     if spoilt is not None:
         variance[spoilt] = np.nan
     return to_torch(variance, X)
