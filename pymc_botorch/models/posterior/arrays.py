@@ -1,40 +1,13 @@
 """The border between torch tensors and the arrays of compiled functions."""
 
-__all__ = ["Points", "cotangent", "differentiable_once", "to_numpy", "to_torch", "without_nan"]
-
-from typing import Any, NoReturn
+__all__ = ["Points", "cotangent", "to_numpy", "to_torch", "without_nan"]
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pymc_botorch.models.errors import UnsupportedModelError
-
 type Points = tuple[np.ndarray, np.ndarray | None]
 """Points without NaN, ``b x q x d``, and which had NaN, ``b x q`` (None: none)."""
-
-
-class _Once(torch.autograd.Function):
-    """The first argument, a gradient, which depends on the others in a way that is not differentiated again."""
-
-    @staticmethod
-    def forward(ctx: Any, X_bar: Tensor, *_: Tensor) -> Tensor:
-        return X_bar.view_as(X_bar)
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor) -> NoReturn:
-        raise UnsupportedModelError(
-            "Second derivatives of a posterior are not computed. Take differences of its gradient, or gradient_posterior."
-        )
-
-
-def differentiable_once(X_bar: Tensor, *sources: Tensor | None) -> Tensor:
-    """Return a gradient that refuses to be differentiated, where somebody keeps its graph.
-
-    PyTorch's ``once_differentiable`` would do so only where a cotangent has a graph, and take the gradient for a constant in
-    ``X`` where none has.
-    """
-    return _Once.apply(X_bar, *(s for s in sources if s is not None)) if torch.is_grad_enabled() else X_bar
 
 
 def without_nan(points: np.ndarray) -> Points:

@@ -8,7 +8,7 @@ __all__ = ["joint_moments", "joint_moments_of_draws", "mean_and_rows", "point_va
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,14 +18,8 @@ from pymc_botorch.graph.compiling.functions import Arrays
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.posterior.arrays import (
-    Points,
-    cotangent,
-    differentiable_once,
-    to_numpy,
-    to_torch,
-    without_nan,
-)
+from pymc_botorch.models.posterior.arrays import Points, cotangent, to_numpy, to_torch, without_nan
+from pymc_botorch.models.posterior.functions import Bars, evaluate
 
 
 def joint_moments(posterior: ConditionedPosterior, X: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,10 +32,8 @@ def joint_moments(posterior: ConditionedPosterior, X: Tensor) -> tuple[Tensor, T
     if flat.shape[0] == 0 or q == 0:
         mean = flat.sum(-1)  # empty, and in the graph of X
         cov = mean.unsqueeze(-1).expand(*mean.shape, q)
-    elif torch.is_grad_enabled() and X.requires_grad:
-        mean, cov = _Moments.apply(flat, posterior)
     else:
-        mean, cov, _, _ = _evaluate(flat, posterior)
+        mean, cov = evaluate(_Moments(posterior), flat)
     if X.ndim == 3:
         return mean, cov
     return mean.reshape(*batch, q), cov.reshape(*batch, q, q)
@@ -57,10 +49,8 @@ def joint_moments_of_draws(posteriors: Sequence[ConditionedPosterior], X: Tensor
     if flat.shape[0] == 0 or q == 0:
         mean = flat.sum(-1).unsqueeze(-2).expand(-1, S, q)
         cov = mean.unsqueeze(-1).expand(*mean.shape, q)
-    elif torch.is_grad_enabled() and X.requires_grad:
-        mean, cov = _MomentsOfDraws.apply(flat, posteriors)
     else:
-        mean, cov = _stacked([_evaluate(flat, posterior)[:2] for posterior in posteriors])
+        mean, cov = evaluate(_MomentsOfDraws(posteriors), flat)
     return mean.reshape(*batch, S, q), cov.reshape(*batch, S, q, q)
 
 
@@ -71,10 +61,7 @@ def mean_and_rows(posterior: ConditionedPosterior, X: Tensor, k: int) -> tuple[T
     """
     *batch, q, d = X.shape
     flat = X.reshape(math.prod(batch), q, d)
-    if torch.is_grad_enabled() and X.requires_grad:
-        mean, rows = _Rows.apply(flat, k, posterior)
-    else:
-        mean, rows = _evaluate_rows(flat, k, posterior)
+    mean, rows = evaluate(_Rows(posterior, k), flat)
     return mean.reshape(*batch, q), rows.reshape(*batch, k, q)
 
 
@@ -83,142 +70,124 @@ def point_variances(posterior: ConditionedPosterior, X: Tensor) -> Tensor:
     points = X.reshape(-1, X.shape[-1])
     if points.shape[0] == 0:
         return points.sum(-1).reshape(X.shape[:-1])  # empty, and in the graph of X
-    if torch.is_grad_enabled() and X.requires_grad:
-        return _Variances.apply(points, posterior).reshape(X.shape[:-1])
-    return _evaluate_variances(points, posterior).reshape(X.shape[:-1])
+    (variance,) = evaluate(_Variances(posterior), points)
+    return variance.reshape(X.shape[:-1])
 
 
-class _Moments(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
-        mean, cov, ctx.points, ctx.solves = _evaluate(X, posterior)
-        ctx.posterior = posterior
-        ctx.save_for_backward(X)  # so that torch notices when X is changed in place before the backward pass
-        ctx.set_materialize_grads(False)
-        return mean, cov
+@dataclass(frozen=True)
+class _Moments:
+    """Mean ``b x q`` and covariance ``b x q x q`` at ``X``, ``b x q x d``."""
 
-    @staticmethod
-    def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
-        (X,) = ctx.saved_tensors
+    posterior: ConditionedPosterior
+
+    def values(self, X: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Points, Arrays]]:
+        """Return the moments, and the points and solves that the gradient needs."""
+        points, spoilt = without_nan(to_numpy(X))
+        with botorch_errors():
+            mean, cov, solves = self.posterior.moments(points)
+        if spoilt is not None:
+            mean[spoilt], cov[spoilt], cov.mT[spoilt] = np.nan, np.nan, np.nan
+        variance = np.einsum("bii->bi", cov)  # a view of the diagonals
+        np.maximum(variance, VARIANCE_FLOOR, out=variance)
+        return (to_torch(mean, X), to_torch(cov, X)), ((points, spoilt), solves)
+
+    def pull_back(self, X: Tensor, saved: tuple[Points, Arrays], bars: Bars) -> np.ndarray:
+        """Return ``X_bar``."""
+        mean_bar, cov_bar = bars
         b, q, _ = X.shape
-        points, spoilt = ctx.points
-        X_bar = ctx.posterior.vjp(points, cotangent(mean_bar, b, q), cotangent(cov_bar, b, q, q), ctx.solves)
+        (points, spoilt), solves = saved
+        X_bar = self.posterior.vjp(points, cotangent(mean_bar, b, q), cotangent(cov_bar, b, q, q), solves)
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return differentiable_once(to_torch(X_bar, X), X, mean_bar, cov_bar), None
+        return X_bar
 
 
-class _MomentsOfDraws(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, X: Tensor, posteriors: Sequence[ConditionedPosterior]) -> tuple[Tensor, Tensor]:
-        ctx.posteriors, ctx.solves, moments = posteriors, [], []
-        for posterior in posteriors:
-            mean, cov, ctx.points, solves = _evaluate(X, posterior)
-            moments.append((mean, cov))
-            ctx.solves.append(solves)
-        ctx.save_for_backward(X)
-        ctx.set_materialize_grads(False)
-        return _stacked(moments)
+@dataclass(frozen=True)
+class _MomentsOfDraws:
+    """Means ``b x S x q`` and covariances ``b x S x q x q`` of ``S`` posteriors at ``X``, ``b x q x d``."""
 
-    @staticmethod
-    def backward(ctx: Any, mean_bar: Tensor | None, cov_bar: Tensor | None) -> tuple[Tensor, None]:
-        (X,) = ctx.saved_tensors
-        b, q, _ = X.shape
-        points, spoilt = ctx.points
-        mean_bars, cov_bars = cotangent(mean_bar, b, len(ctx.solves), q), cotangent(cov_bar, b, len(ctx.solves), q, q)
+    posteriors: Sequence[ConditionedPosterior]
+
+    def values(self, X: Tensor) -> tuple[tuple[Tensor, Tensor], list[tuple[Points, Arrays]]]:
+        """Return the moments, and what the gradient of each draw needs."""
+        moments, saved = zip(*(_Moments(posterior).values(X) for posterior in self.posteriors), strict=True)
+        means, covs = zip(*moments, strict=True)
+        return (torch.stack(means, dim=1), torch.stack(covs, dim=1)), list(saved)
+
+    def pull_back(self, X: Tensor, saved: list[tuple[Points, Arrays]], bars: Bars) -> np.ndarray:
+        """Return ``X_bar``."""
+        mean_bar, cov_bar = bars
+        S = len(saved)
+        means = [None] * S if mean_bar is None else mean_bar.unbind(1)
+        covs = [None] * S if cov_bar is None else cov_bar.unbind(1)
         X_bar = np.zeros(X.shape)
-        for s, (posterior, solves) in enumerate(zip(ctx.posteriors, ctx.solves, strict=True)):
-            X_bar += posterior.vjp(points, mean_bars[:, s], cov_bars[:, s], solves)
+        for posterior, kept, mean, cov in zip(self.posteriors, saved, means, covs, strict=True):
+            X_bar += _Moments(posterior).pull_back(X, kept, (mean, cov))
+        return X_bar
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Mean ``b x q`` and the last ``k`` rows of the covariance, ``b x k x q``, at ``X``, ``b x q x d``."""
+
+    posterior: ConditionedPosterior
+    k: int
+
+    def values(self, X: Tensor) -> tuple[tuple[Tensor, Tensor], None]:
+        """Return mean and rows; a mean that batches share is computed once."""
+        (b, q, d), k = X.shape, self.k
+        points, spoilt = without_nan(to_numpy(X))
+        with botorch_errors():
+            if X.numel() == 0:
+                mean, rows = np.zeros((b, q)), np.zeros((b, k, q))
+            elif k:
+                mean, rows = self.posterior.rows(points, k)
+            else:
+                shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
+                mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
+                mean[:, shared] = self.posterior.rows(points[:1, shared], 0)[0]
+                mean[:, ~shared] = self.posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
         if spoilt is not None:
-            X_bar[spoilt] = np.nan
-        return differentiable_once(to_torch(X_bar, X), X, mean_bar, cov_bar), None
+            mean[spoilt], rows.mT[spoilt], rows[spoilt[:, q - k :]] = np.nan, np.nan, np.nan
+        return (torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)), None
 
-
-def _stacked(moments: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Return means ``b x S x q`` and covariances ``b x S x q x q`` from those of each draw."""
-    means, covs = zip(*moments, strict=True)
-    return torch.stack(means, dim=1), torch.stack(covs, dim=1)
-
-
-class _Rows(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
-        ctx.k, ctx.posterior = k, posterior
-        ctx.save_for_backward(X)
-        ctx.set_materialize_grads(False)
-        return _evaluate_rows(X, k, posterior)
-
-    @staticmethod
-    def backward(ctx: Any, mean_bar: Tensor | None, rows_bar: Tensor | None) -> tuple[Tensor, None, None]:
-        (X,) = ctx.saved_tensors
-        b, q, _ = X.shape
+    def pull_back(self, X: Tensor, _: None, bars: Bars) -> np.ndarray:
+        """Return ``X_bar``."""
+        mean_bar, rows_bar = bars
+        b, q, _d = X.shape
         (points, spoilt), bar = without_nan(to_numpy(X)), cotangent(mean_bar, b, q)
-        if rows_bar is not None and ctx.k:
-            X_bar = ctx.posterior.rows_vjp(points, ctx.k, bar, cotangent(rows_bar, b, ctx.k, q))
+        if rows_bar is not None and self.k:
+            X_bar = self.posterior.rows_vjp(points, self.k, bar, cotangent(rows_bar, b, self.k, q))
         else:  # a mean depends on its own point only, and often few of many are asked for
             X_bar, asked = np.zeros(X.shape), bar != 0
             none = np.zeros((1, 0, int(asked.sum())))
             if asked.any():
-                X_bar[asked] = ctx.posterior.rows_vjp(points[asked][None], 0, bar[asked][None], none)[0]
+                X_bar[asked] = self.posterior.rows_vjp(points[asked][None], 0, bar[asked][None], none)[0]
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return differentiable_once(to_torch(X_bar, X), X, mean_bar, rows_bar), None, None
+        return X_bar
 
 
-class _Variances(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, X: Tensor, posterior: ConditionedPosterior) -> Tensor:
-        ctx.posterior = posterior
-        ctx.save_for_backward(X)
-        return _evaluate_variances(X, posterior)
+@dataclass(frozen=True)
+class _Variances:
+    """Variance ``N`` at points ``X``, ``N x d``."""
 
-    @staticmethod
-    def backward(ctx: Any, variance_bar: Tensor) -> tuple[Tensor, None]:
-        (X,) = ctx.saved_tensors
+    posterior: ConditionedPosterior
+
+    def values(self, X: Tensor) -> tuple[tuple[Tensor], None]:
+        """Return the variance."""
         points, spoilt = without_nan(to_numpy(X))
-        X_bar = ctx.posterior.variances_vjp(points, to_numpy(variance_bar))
+        with botorch_errors():
+            variance = np.maximum(self.posterior.variances(points), VARIANCE_FLOOR)
+        if spoilt is not None:
+            variance[spoilt] = np.nan
+        return (to_torch(variance, X),), None
+
+    def pull_back(self, X: Tensor, _: None, bars: Bars) -> np.ndarray:
+        """Return ``X_bar``."""
+        (variance_bar,) = bars
+        points, spoilt = without_nan(to_numpy(X))
+        X_bar = self.posterior.variances_vjp(points, cotangent(variance_bar, len(X)))
         if spoilt is not None:
             X_bar[spoilt] = np.nan
-        return differentiable_once(to_torch(X_bar, X), X, variance_bar), None
-
-
-def _evaluate(X: Tensor, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor, Points, Arrays]:
-    """Return mean ``b x q`` and covariance ``b x q x q`` as tensors, and the points and solves that the gradient needs."""
-    points, spoilt = without_nan(to_numpy(X))
-    with botorch_errors():
-        mean, cov, solves = posterior.moments(points)
-    if spoilt is not None:
-        mean[spoilt], cov[spoilt], cov.mT[spoilt] = np.nan, np.nan, np.nan
-    variance = np.einsum("bii->bi", cov)  # a view of the diagonals
-    np.maximum(variance, VARIANCE_FLOOR, out=variance)
-    return to_torch(mean, X), to_torch(cov, X), (points, spoilt), solves
-
-
-def _evaluate_rows(X: Tensor, k: int, posterior: ConditionedPosterior) -> tuple[Tensor, Tensor]:
-    """Return mean ``b x q`` and the last ``k`` rows of the covariance; a mean that batches share is computed once."""
-    b, q, d = X.shape
-    points, spoilt = without_nan(to_numpy(X))
-    if X.numel() == 0:
-        mean, rows = np.zeros((b, q)), np.zeros((b, k, q))
-    elif k:
-        with botorch_errors():
-            mean, rows = posterior.rows(points, k)
-    else:
-        shared = (points == points[:1]).all(axis=(0, 2))  # q: the same point in every batch, as a baseline is
-        mean, rows = np.empty((b, q)), np.zeros((b, 0, q))
-        with botorch_errors():
-            mean[:, shared] = posterior.rows(points[:1, shared], 0)[0]
-            mean[:, ~shared] = posterior.rows(points[:, ~shared].reshape(1, -1, d), 0)[0].reshape(b, -1)
-    if spoilt is not None:
-        mean[spoilt], rows.mT[spoilt], rows[spoilt[:, q - k :]] = np.nan, np.nan, np.nan
-    return torch.from_numpy(mean).to(X), torch.from_numpy(rows).to(X)
-
-
-def _evaluate_variances(X: Tensor, posterior: ConditionedPosterior) -> Tensor:
-    """Return the variance ``N`` at points ``N x d``."""
-    points, spoilt = without_nan(to_numpy(X))
-    with botorch_errors():
-        variance = np.maximum(posterior.variances(points), VARIANCE_FLOOR)
-    if spoilt is not None:
-        variance[spoilt] = np.nan
-    return to_torch(variance, X)
+        return X_bar

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pymc_botorch.models.posterior.covariance import PosteriorCovariance
+from pymc_botorch.models.posterior.functions import is_transformed
 from pymc_botorch.models.posterior.process import AbstractProcess
 
 JOINT_UP_TO = 32
@@ -41,6 +42,8 @@ class PosteriorNormal(MultivariateNormal):
             cov = self._covar.tensor
             diagonal = cov.squeeze(-1) if cov.shape[-1] == 1 else cov.diagonal(dim1=-1, dim2=-2)
             fits = diagonal.shape == self.loc.shape and diagonal.numel() > 0
+            if fits and is_transformed():
+                return diagonal.clamp_min(min_variance.value(diagonal.dtype))
             if fits and diagonal.detach().min() >= min_variance.value(diagonal.dtype):
                 return diagonal
         return super().variance

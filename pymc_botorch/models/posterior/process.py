@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.models.posterior.autograd import joint_moments, mean_and_rows, point_variances
+from pymc_botorch.models.posterior.functions import is_transformed
 
 
 class AbstractProcess(ABC):
@@ -108,7 +109,7 @@ class ConditionedProcess(AbstractProcess):
         both = torch.cat([self.X_f.expand(*batch, *self.X_f.shape[-2:]), X.expand(*batch, *X.shape[-2:])], dim=-2)
         mean, cov = self.base.joint(both)  # m, C at observed and new points
         S = cov[..., :q_f, :q_f] + torch.diag_embed(self.noise.expand(*self.noise.shape[:-1], q_f))
-        root = psd_safe_cholesky(S)
+        root = torch.linalg.cholesky(S) if is_transformed() else psd_safe_cholesky(S)  # the latter looks whether it worked
         half = torch.linalg.solve_triangular(root, cov[..., :q_f, q_f:].expand(*S.shape[:-2], -1, -1), upper=False)
         innovation = (self.Y - mean[..., :q_f]).unsqueeze(-1)
         white = torch.linalg.solve_triangular(
