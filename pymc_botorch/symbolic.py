@@ -9,7 +9,7 @@ import pymc as pm
 
 from pymc_botorch.graph.gps.marginal import Observations, read_observations
 from pymc_botorch.graph.posterior.symbolic import SymbolicPosterior, conditional_gradients, conditional_moments
-from pymc_botorch.inference.fitted import model_in_context
+from pymc_botorch.inference.points import model_in_context
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients
 
 

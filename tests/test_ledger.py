@@ -1279,6 +1279,36 @@ def test_psd_safe_cholesky_adds_jitter_where_it_must() -> None:
         assert psd_safe_cholesky(torch.ones(2, 2, **DOUBLE)).isfinite().all()
 
 
+def test_torch_says_whether_a_transform_is_at_work() -> None:
+    active = torch._C._are_functorch_transforms_active
+    assert not active()
+    seen = []
+    torch.func.grad(lambda x: (seen.append(active()), x)[1])(torch.tensor(1.0))
+    torch.func.vmap(lambda x: (seen.append(active()), x)[1])(torch.ones(2))
+    assert seen == [True, True]
+    assert not active()
+
+
+def test_vectorised_jacobians_use_tensors_of_an_older_vmap() -> None:
+    class Twice(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return 2 * x
+
+        @staticmethod
+        def backward(ctx: Any, bar: Tensor) -> Tensor:
+            assert torch._C._functorch.is_legacy_batchedtensor(bar)
+            level = torch._C._vmapmode_increment_nesting() - 1
+            torch._C._vmapmode_decrement_nesting()
+            plain = torch._remove_batch_dim(bar, level, 0, 0)
+            assert torch.equal(plain, torch.eye(3))
+            assert torch.equal(torch._remove_batch_dim(torch.ones(2), level, 4, 0), torch.ones(4, 2))  # it has no batches
+            return torch._add_batch_dim(2 * plain, 0, level)
+
+    jacobian = torch.autograd.functional.jacobian(Twice.apply, torch.ones(3), vectorize=True)
+    assert torch.equal(jacobian, 2 * torch.eye(3))
+
+
 # Ax
 
 

@@ -13,8 +13,8 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.gps.latent import is_latent, read_latent, read_latent_posterior
 from pymc_botorch.inference.arviz_data import stack_draws
-from pymc_botorch.inference.fitted import FittedGP, model_in_context, read_fitted_graphs
-from pymc_botorch.inference.points import read_point
+from pymc_botorch.inference.fitted import FittedGP, read_fitted_graphs
+from pymc_botorch.inference.points import model_in_context, read_point
 
 
 def split_draws(point: Any) -> list[Any]:

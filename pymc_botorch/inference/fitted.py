@@ -1,6 +1,6 @@
 """Fitted gp: its posterior graph, training data and draws of its hyperparameters."""
 
-__all__ = ["FittedGP", "model_in_context", "read_fitted", "read_fitted_graphs"]
+__all__ = ["FittedGP", "read_fitted", "read_fitted_graphs"]
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +16,9 @@ from pymc_botorch.graph.gps.marginal import Kind, read_observations
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
 from pymc_botorch.graph.gps.values import check_data, check_inputs
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior, compiled_posterior, condition, noise_of
-from pymc_botorch.graph.posterior.subscripts import check_subscripts, subscripts_of_data
-from pymc_botorch.inference.points import read_point
+from pymc_botorch.graph.posterior.cut import subscripts_of_data
+from pymc_botorch.graph.posterior.subscripts import check_subscripts
+from pymc_botorch.inference.points import model_in_context, read_point
 from pymc_botorch.inference.training_data import Role, TrainingData
 
 
@@ -214,19 +215,6 @@ def read_fitted(
     draws = {name: value[None] for name, value in values.items()}
     function, *observation = [fitted.with_draws_of_model(draws, 1) for fitted, _ in graphs]
     return function, (observation[0] if observation else None)
-
-
-def model_in_context(model: pm.Model | None) -> pm.Model:
-    """Return ``model``, or the one in context if it is None.
-
-    Raises:
-        TypeError: If ``model`` is not a ``pm.Model``, or is None outside the context of one.
-    """
-    if not isinstance(model, pm.Model | None):
-        raise TypeError(f"model is a {type(model).__name__}. Pass the pm.Model of the gp.")
-    if model is None and pm.Model.get_context(error_if_none=False) is None:
-        raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
-    return pm.modelcontext(model)
 
 
 def read_fitted_graphs(

@@ -1,6 +1,6 @@
 """Points (one value per parameter, as ``pm.find_MAP`` returns or of one draw), checked against the PyMC model."""
 
-__all__ = ["read_point"]
+__all__ = ["model_in_context", "read_point"]
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -19,6 +19,19 @@ from pymc_botorch.inference.arviz_data import stack_draws
 
 COPY_RTOL = 1e-5
 """Relative tolerance between a value and its transformed copy, both of which ``pm.find_MAP`` returns."""
+
+
+def model_in_context(model: pm.Model | None) -> pm.Model:
+    """Return ``model``, or the one in context if it is None.
+
+    Raises:
+        TypeError: If ``model`` is not a ``pm.Model``, or is None outside the context of one.
+    """
+    if not isinstance(model, pm.Model | None):
+        raise TypeError(f"model is a {type(model).__name__}. Pass the pm.Model of the gp.")
+    if model is None and pm.Model.get_context(error_if_none=False) is None:
+        raise TypeError("There is no PyMC model in context. Pass model=..., or call this inside 'with pm_model:'.")
+    return pm.modelcontext(model)
 
 
 def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -120,14 +120,15 @@ def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]
 def pack(arrays: Mapping[str, np.ndarray]) -> Tensor:
     """Return the arrays as a ``uint8`` tensor (NumPy's npz format)."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    named: dict[str, Any] = {f"_{name}": array for name, array in arrays.items()}  # a parameter may be called "file"
+    np.savez(buffer, allow_pickle=False, **named)
     return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
 
 
 def unpack(state: Tensor) -> dict[str, np.ndarray]:
     """Return the arrays that :func:`pack` was given."""
     with np.load(io.BytesIO(state.cpu().numpy().tobytes()), allow_pickle=False) as arrays:
-        return dict(arrays)
+        return {name.removeprefix("_"): array for name, array in arrays.items()}
 
 
 @contextmanager

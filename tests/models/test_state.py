@@ -297,3 +297,16 @@ def test_the_reference_of_the_tests_is_a_density() -> None:
     likelihood = -0.5 * delta @ np.linalg.solve(K, delta) - 0.5 * np.linalg.slogdet(K)[1] - 5 * np.log(2 * np.pi)
     priors = sum(norm.logpdf(np.log(v), m, 0.3) - np.log(v) for v, m in ((ell, -1), (sigma, -2)))
     assert model.fit_result.log_posterior == pytest.approx(likelihood + priors, abs=1e-8)
+
+
+def test_parameters_may_have_the_names_of_numpys_arguments() -> None:
+    def builder(X: Any, y: Any) -> pm.gp.Marginal:
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=pm.LogNormal("file", 0, 1)))
+        gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("allow_pickle", -2, 1))
+        return gp
+
+    X = torch.linspace(0, 1, 6, dtype=torch.double).unsqueeze(-1)
+    model = PyMCGP(X, X.sin(), build_gp=builder).fit(num_starts=1)
+    other = PyMCGP(X, X.sin(), build_gp=builder)
+    other.load_state_dict(model.state_dict())
+    assert other.point == model.point

@@ -13,10 +13,10 @@ from pymc_botorch.errors import DataError, FitError
 from pymc_botorch.graph.compiling.cache import CompiledGraph, compiled
 from pymc_botorch.graph.compiling.functions import Arrays, Build, as_input
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
-from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data
+from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data, subscripts_at
 from pymc_botorch.graph.posterior.moments import moments, moments_vjp, rows, rows_vjp
 from pymc_botorch.graph.posterior.pointwise import variances, variances_vjp
-from pymc_botorch.graph.posterior.subscripts import check_subscripts, subscripts_at
+from pymc_botorch.graph.posterior.subscripts import check_subscripts
 
 
 @dataclass(frozen=True)

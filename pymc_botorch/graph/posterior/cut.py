@@ -1,6 +1,15 @@
 """Posterior graph cut where the new inputs enter: frozen arrays, and moments as functions of these and the new inputs."""
 
-__all__ = ["CutPosterior", "batched", "cut_posterior", "frozen_arrays", "noise_of_data", "pull_back"]
+__all__ = [
+    "CutPosterior",
+    "batched",
+    "cut_posterior",
+    "frozen_arrays",
+    "noise_of_data",
+    "pull_back",
+    "subscripts_at",
+    "subscripts_of_data",
+]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -92,6 +101,16 @@ def noise_of_data(cut: CutPosterior) -> Compilable:
 def frozen_arrays(cut: CutPosterior) -> Compilable:
     """Build ``data, parameters, noise -> frozen arrays``, which holds the one factorisation."""
     return [*cut.inputs, cut.given_noise], cut.boundary
+
+
+def subscripts_at(cut: CutPosterior) -> Compilable:
+    """Build ``X, data, parameters -> subscripts, lengths`` of what they go along, at new inputs ``N x d``."""
+    return [cut.X, *cut.inputs], [*(s.index for s in cut.subscripts), *(s.length for s in cut.subscripts)]
+
+
+def subscripts_of_data(cut: CutPosterior) -> Compilable:
+    """Build ``data, parameters -> subscripts, lengths`` of what they go along, of the training data."""
+    return cut.inputs, [*(s.index for s in cut.data_subscripts), *(s.length for s in cut.data_subscripts)]
 
 
 def pull_back(X: TensorVariable, known: Mapping[Variable, Variable]) -> TensorVariable:

@@ -4,10 +4,10 @@ PyTensor's Python linker raises an ``IndexError`` at a subscript beyond its tabl
 reads whatever is there. Neither says which input is meant.
 """
 
-__all__ = ["Subscript", "check_subscripts", "read_subscripts", "subscripts_at", "subscripts_of_data"]
+__all__ = ["Subscript", "check_subscripts", "read_subscripts"]
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pytensor.graph.basic import Variable
@@ -20,10 +20,6 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.traversal import nodes_between
-
-if TYPE_CHECKING:
-    from pymc_botorch.graph.compiling.functions import Compilable
-    from pymc_botorch.graph.posterior.cut import CutPosterior
 
 
 class Subscript(NamedTuple):
@@ -53,16 +49,6 @@ def read_subscripts(outputs: Sequence[Variable], sources: Sequence[Variable]) ->
                 found.setdefault((index, table, axis), Subscript(index, table.shape[axis]))
             axis += index.type.ndim if index is not None and index.type.dtype == "bool" else 1
     return list(found.values())
-
-
-def subscripts_at(cut: "CutPosterior") -> "Compilable":
-    """Build ``X, data, parameters -> subscripts, lengths`` at new inputs ``N x d``."""
-    return [cut.X, *cut.inputs], _flat(cut.subscripts)
-
-
-def subscripts_of_data(cut: "CutPosterior") -> "Compilable":
-    """Build ``data, parameters -> subscripts, lengths`` of the training data."""
-    return cut.inputs, _flat(cut.data_subscripts)
 
 
 def check_subscripts(read: Callable[[np.ndarray], Sequence[np.ndarray]], X: np.ndarray) -> None:
@@ -103,10 +89,6 @@ def _describe(X: np.ndarray, position: int, columns: Sequence[int], index: int, 
     as_index = "" if given == str(index) else f" (index {index})"
     which = f"Column {columns[0]}" if len(columns) == 1 else f"Columns {', '.join(map(str, columns))}"
     return f"{which} of X, which the gp uses as an index, is {given}{as_index} in row {position}. {remedy}"
-
-
-def _flat(subscripts: Sequence[Subscript]) -> list[Variable]:
-    return [*(part.index for part in subscripts), *(part.length for part in subscripts)]
 
 
 def _without_views(index: Variable) -> TensorVariable:
