@@ -12,11 +12,12 @@ from pytensor.graph.basic import Variable
 
 from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import DataError
+from pymc_botorch.graph.compiling.cache import CompiledGraph
 from pymc_botorch.graph.gps.marginal import Kind, read_observations
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
 from pymc_botorch.graph.gps.values import check_data, check_inputs
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior, compiled_posterior, condition, noise_of
-from pymc_botorch.graph.posterior.cut import subscripts_of_data
+from pymc_botorch.graph.posterior.cut import CutPosterior, subscripts_of_data
 from pymc_botorch.graph.posterior.subscripts import check_subscripts
 from pymc_botorch.inference.points import model_in_context, read_point
 from pymc_botorch.inference.training_data import Role, TrainingData
@@ -144,7 +145,9 @@ class FittedGP:
 
     def check_categories(self) -> None:
         """Raise a ``DataError`` where a training input is used as an index that its table does not have."""
-        functions = compiled_posterior(self.graph, self.tier)
+        self._check_categories(compiled_posterior(self.graph, self.tier))
+
+    def _check_categories(self, functions: CompiledGraph[CutPosterior]) -> None:
         if not functions.subject.data_subscripts:
             return
 
@@ -161,8 +164,8 @@ class FittedGP:
             DataError: If the noise is that of another number of observations, or an input is an index of no category.
             FitError: If a training covariance cannot be factorised.
         """
-        self.check_categories()
         functions = compiled_posterior(self.graph, self.tier)
+        self._check_categories(functions)
         return (condition(functions, self._values(s), n=len(self.X)) for s in range(self.num_draws))
 
     def prior(self) -> Iterator[ConditionedPosterior]:

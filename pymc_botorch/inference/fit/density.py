@@ -34,8 +34,6 @@ class Density:
         self.values = built.objective_values(data)
         self._inputs: list[np.ndarray] = [*self.values, np.asarray(float(jacobian))]
         like = built.scales.support_point(self.values)
-        if len(data.y):  # none: the prior
-            built.check_categories(data, built.scales.constrained(like, self.values))
         self.support = flatten(like)
         layout = Layout(built.scales.names, like)
         self.names, self.split = layout.owners, layout.split

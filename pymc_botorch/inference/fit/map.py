@@ -79,12 +79,13 @@ def fit_map(
         quiet: Whether to give no warning.
 
     Raises:
-        DataError: If the warm start does not fit the model.
+        DataError: If the warm start does not fit the model, or an input is an index of no category.
         FitError: If the density is finite at none of the starts.
     """
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=False)
     initial = starts(density, data, tier, warm_start, num_starts, seed)
+    built.check_categories(data, density.constrained(density.support))
     optima = [climb(density, start.u, maxiter) for start in initial]
     best = max(optima, key=lambda optimum: optimum.value)
     if not np.isfinite(best.value):

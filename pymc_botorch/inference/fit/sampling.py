@@ -108,7 +108,7 @@ def fit_draws(
         tier: What the density is compiled with.
 
     Raises:
-        DataError: If the warm start does not fit the model.
+        DataError: If the warm start does not fit the model, or an input is an index of no category.
         FitError: If the density is finite at none of the starts, or no method gives usable draws.
     """
     began = time.perf_counter()
@@ -152,6 +152,7 @@ def _try_methods(
             f"hyperparameters ({', '.join(built.scales.names)}). Pass a fit of the same model."
         )
     points = _starts_from(warm_start, density, options)
+    built.check_categories(data, density.constrained(density.support))
     rejected: list[str] = []
     for name in {"auto": ("reweighted", "laplace", "nuts"), "laplace": ("laplace",), "nuts": ("nuts",)}[method]:
         try:
