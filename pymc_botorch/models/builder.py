@@ -183,6 +183,13 @@ class AbstractBuiltGP(AbstractPyMCGP):
     def _uses_default_model(self) -> bool:
         return self._build_function is None and getattr(self.build_gp, "__func__", None) is AbstractBuiltGP.build_gp
 
+    @property
+    def _owner_of_priors(self) -> str | None:
+        """Name of what wrote the priors, for warnings of a fit; None if it is not the user."""
+        if self._uses_default_model:
+            return None
+        return type(self).__name__ if self._build_function is None else getattr(self._build_function, "__name__", "build_gp")
+
     def _build(self) -> tuple[BuiltGP, TrainingData]:
         """Return what the builder makes, and the present data."""
         if self._prepared is None:

@@ -162,6 +162,7 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
                 warm_start=read_warm_start(warm_start, built.scales.names),
                 options=options,
                 tier=config.linker,
+                owner=self._owner_of_priors,
             )
             kept = select(found.log_weights, len(found.log_weights) if num_draws is None else int(num_draws))
             points = [density.constrained(u) for u in found.unconstrained[kept]]

@@ -119,7 +119,7 @@ class PyMCGP(AbstractBuiltGP):
                 seed=int(seed),
                 maxiter=int(maxiter),
                 tier=config.linker,
-                quiet=self._uses_default_model,
+                owner=self._owner_of_priors,
             )
             draws = {name: value[None] for name, value in point.items()}
             self._replace_state(replace(self._conditioned(built, data, draws, 1), result=result))

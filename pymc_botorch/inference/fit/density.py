@@ -20,6 +20,8 @@ class Density:
 
     Attributes:
         built: The gp.
+        data: Training data.
+        tier: What it is compiled with.
         values: A value for each of the objective's data.
         support: PyMC's initial point, as one vector.
         names: Name of the parameter that each entry of a vector belongs to.
@@ -30,7 +32,7 @@ class Density:
 
     def __init__(self, built: BuiltGP, data: TrainingData, tier: Tier, *, jacobian: bool) -> None:
         self._objective = compiled(built.objective, itself, tier)
-        self.built, self.linker = built, self._objective.linker
+        self.built, self.data, self.tier, self.linker = built, data, tier, self._objective.linker
         self.values = built.objective_values(data)
         self._inputs: list[np.ndarray] = [*self.values, np.asarray(float(jacobian))]
         like = built.scales.support_point(self.values)
@@ -55,9 +57,13 @@ class Density:
         """Return the parameters on their constrained scale, by name."""
         return self.built.scales.constrained(self.split(u), self.values)
 
-    def without_data(self, data: TrainingData, tier: Tier) -> "Density":
+    def shown(self, u: np.ndarray, name: str) -> str:
+        """Return the constrained value of a parameter, for a message."""
+        return np.array2string(self.constrained(u)[name], precision=3, threshold=6, edgeitems=2)
+
+    def without_data(self) -> "Density":
         """Return the density of the prior, without Jacobian."""
-        return Density(self.built, data.without_observations(), tier, jacobian=False)
+        return Density(self.built, self.data.without_observations(), self.tier, jacobian=False)
 
 
 def flatten(parts: Iterable[np.ndarray]) -> np.ndarray:

@@ -15,7 +15,8 @@ from scipy.special import gammaln, logsumexp
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.importance import WeightedDraws
-from pymc_botorch.inference.fit.optimise import NO_FINITE_START, Optimum, Start, climb
+from pymc_botorch.inference.fit.optimise import NO_FINITE_START, Optimum, climb
+from pymc_botorch.inference.fit.starts import Start
 
 DEGREES_OF_FREEDOM = 4.0
 """Degrees of freedom of the Student-t distributions: normal tails are too thin for the posteriors of scale parameters."""
@@ -53,7 +54,7 @@ def laplace(
     Raises:
         FitError: If the density is finite at none of the starts.
     """
-    optima = [climb(density, start.u, maxiter) for start in starts]
+    optima = [climb(density, start.u, maxiter, otherwise=start.origin) for start in starts]
     if not any(np.isfinite(optimum.value) for optimum in optima):
         raise FitError(NO_FINITE_START.format(len(starts)))
     components = _components(density, optima)

@@ -13,8 +13,12 @@ import numpy as np
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, FitError, FitWarning
 from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.conflict import find_conflict
 from pymc_botorch.inference.fit.density import Density
-from pymc_botorch.inference.fit.optimise import FLAT_CHANGE, NO_FINITE_START, Optimum, climb, starts
+from pymc_botorch.inference.fit.optimise import FLAT_CHANGE, NO_FINITE_START, Optimum, climb
+from pymc_botorch.inference.fit.predictions import predictions_at
+from pymc_botorch.inference.fit.prior import Prior, read_prior
+from pymc_botorch.inference.fit.starts import starts
 from pymc_botorch.inference.training_data import TrainingData
 
 SUSPICIOUS_DISTANCE = 6.0
@@ -22,7 +26,9 @@ SUSPICIOUS_DISTANCE = 6.0
 SIMILAR_LOG_DENSITY = 0.7
 """Difference of log densities below which two modes are similarly probable: a factor of two."""
 DISTINCT_MODE_DISTANCE = 1.0
-"""Unconstrained distance of some parameter beyond which two modes are different: a factor of e for a log-transformed one."""
+"""Distance of some parameter beyond which two modes are different: a factor of e for a log-transformed one, else a prior sd."""
+SAME_PREDICTION = 0.1
+"""Fraction of the predicted sd of an observation by which the means of two modes may differ that are the same function."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def fit_map(
     seed: int,
     maxiter: int,
     tier: Tier,
-    quiet: bool = False,
+    owner: str | None,
 ) -> tuple[dict[str, np.ndarray], FitResult]:
     """Return the parameters of largest posterior density, on their constrained scale, and a report of the fit.
 
@@ -76,7 +82,7 @@ def fit_map(
         seed: Random seed of these draws.
         maxiter: Maximum number of L-BFGS-B iterations per start.
         tier: What the objective is compiled with.
-        quiet: Whether to give no warning.
+        owner: Name of the class or function whose priors they are, for warnings; None, for those of a default, gives none.
 
     Raises:
         DataError: If the warm start does not fit the model, or an input is an index of no category.
@@ -84,14 +90,15 @@ def fit_map(
     """
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=False)
-    initial = starts(density, data, tier, warm_start, num_starts, seed)
+    prior = read_prior(density)
+    initial = starts(density, prior, warm_start, num_starts, seed)
     built.check_categories(data, density.constrained(density.support))
-    optima = [climb(density, start.u, maxiter) for start in initial]
+    optima = [climb(density, start.u, maxiter, otherwise=start.origin) for start in initial]
     best = max(optima, key=lambda optimum: optimum.value)
     if not np.isfinite(best.value):
         raise FitError(NO_FINITE_START.format(len(initial)))
     point = density.constrained(best.u)
-    warning = None if quiet else _warning(density, optima, best)
+    warning = None if owner is None else _warning(density, prior, optima, best, owner)
     result = FitResult(
         "map",
         tuple(start.name for start in initial),
@@ -106,15 +113,17 @@ def fit_map(
     return point, result
 
 
-def _warning(density: Density, optima: Sequence[Optimum], best: Optimum) -> str | None:
+def _warning(density: Density, prior: Prior, optima: Sequence[Optimum], best: Optimum, owner: str) -> str | None:
     """Return a warning if the fit should not be trusted as it is."""
+    conflict = find_conflict(density, prior, [best.u], owner)
+    other = _undetermined(density, best) or _other_mode(density, prior, optima, best)
+    return " ".join(text for text in (conflict, other) if text is not None) or None
 
-    def shown(u: np.ndarray, name: str) -> str:
-        return np.array2string(density.constrained(u)[name], precision=3, threshold=6, edgeitems=2)
 
+def _undetermined(density: Density, best: Optimum) -> str | None:
+    """Return a warning of a parameter that ran to a boundary, or along which the density is flat."""
     # Only transformed parameters (logarithms and the like) are of order one; the others have units of their own
-    is_transformed = dict(zip(density.built.scales.names, density.built.scales.transformed, strict=True))
-    transformed = np.array([is_transformed[name] for name in density.names])
+    transformed = _is_transformed(density)
     distance = np.abs(best.u - density.support)
     suspicious = transformed & ((distance > SUSPICIOUS_DISTANCE) | (best.spread > SUSPICIOUS_DISTANCE))
     for i in np.flatnonzero(suspicious | np.isinf(best.spread)):
@@ -126,21 +135,46 @@ def _warning(density: Density, optima: Sequence[Optimum], best: Optimum) -> str 
             change.append(abs(density(moved)[0] - best.value))
         if change[0] < FLAT_CHANGE and distance[i] > SUSPICIOUS_DISTANCE:
             return (
-                f"MAP estimate of `{name}` ran to the boundary ({shown(best.u, name)}): the posterior has no peak there. Give it "
-                "a prior that vanishes there, such as LogNormal or Gamma(2, ...)."
+                f"MAP estimate of `{name}` ran to the boundary ({density.shown(best.u, name)}): the posterior has no peak there. "
+                "Give it a prior that vanishes there, such as LogNormal or Gamma(2, ...)."
             )
         if max(change) < FLAT_CHANGE:
             return (
-                f"Neither data nor prior determine `{name}` ({shown(best.u, name)}): the posterior is flat there. Give it an "
-                "informative prior."
+                f"Neither data nor prior determine `{name}` ({density.shown(best.u, name)}): the posterior is flat there. Give "
+                "it an informative prior."
             )
+    return None
+
+
+def _other_mode(density: Density, prior: Prior, optima: Sequence[Optimum], best: Optimum) -> str | None:
+    """Return a warning of another mode that is nearly as probable and predicts something else."""
+    unit = np.where(_is_transformed(density), 1.0, prior.spread)
     for other in optima:
-        difference = np.abs(other.u - best.u)
-        if best.value - other.value < SIMILAR_LOG_DENSITY and difference.max() > DISTINCT_MODE_DISTANCE:
+        difference = np.abs(other.u - best.u) / unit
+        similar = best.value - other.value < SIMILAR_LOG_DENSITY
+        if similar and difference.max() > DISTINCT_MODE_DISTANCE and not _predict_the_same(density, best.u, other.u):
             name = density.names[int(difference.argmax())]
             return (
                 f"The posterior has two different modes of nearly the same log density, {best.value:.2f} and {other.value:.2f}, "
-                f"at `{name}` = {shown(best.u, name)} and {shown(other.u, name)}; the first was taken. Collect more data, or "
-                "give it a prior that favours one of them."
+                f"at `{name}` = {density.shown(best.u, name)} and {density.shown(other.u, name)}; the first was taken. Collect "
+                "more data, or give it a prior that favours one of them."
             )
     return None
+
+
+def _predict_the_same(density: Density, one: np.ndarray, two: np.ndarray) -> bool:
+    """Return whether two points give the same function and noise, as a weight and its negative do."""
+    try:
+        mean, sd, noise = predictions_at(density.built, density.data, [density.constrained(u) for u in (one, two)])
+    except FitError:
+        return False
+    spread = np.hypot(sd, noise[:, None]).min(axis=0)  # P
+    sds = np.hypot(sd, SAME_PREDICTION * spread)
+    same_sd = np.abs(np.log(sds[0] / sds[1])).max() < SAME_PREDICTION
+    return bool(np.all(np.abs(mean[0] - mean[1]) < SAME_PREDICTION * spread) and same_sd)
+
+
+def _is_transformed(density: Density) -> np.ndarray:
+    scales = density.built.scales
+    transformed = dict(zip(scales.names, scales.transformed, strict=True))
+    return np.array([transformed[name] for name in density.names])

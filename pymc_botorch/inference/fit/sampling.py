@@ -15,12 +15,15 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError, FitError, FitWarning
 from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.conflict import find_conflict
+from pymc_botorch.inference.fit.convergence import Convergence, of_hyperparameters, of_predictions
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.importance import MIN_EFFECTIVE_SIZE, WeightedDraws, find_problem, select
 from pymc_botorch.inference.fit.laplace import laplace
 from pymc_botorch.inference.fit.nuts import nuts
-from pymc_botorch.inference.fit.optimise import Start, start_from_point, starts
 from pymc_botorch.inference.fit.options import Method, SamplingOptions
+from pymc_botorch.inference.fit.prior import read_prior
+from pymc_botorch.inference.fit.starts import Start, starts, starts_of_chains
 from pymc_botorch.inference.training_data import TrainingData
 
 type Source = Literal["nuts", "laplace", "reweighted"]
@@ -31,10 +34,10 @@ MAX_USABLE_R_HAT = 1.2
 """R-hat above which the chains disagree: the draws are not used."""
 MAX_USABLE_DIVERGENT_FRACTION = 0.1
 """Fraction of divergent draws above which regions of the posterior are missing: the draws are not used."""
+NUM_CHECKED = 24
+"""Number of draws whose median is compared with the prior."""
 MAX_USABLE_K = 1.0
 """Pareto k from which importance weights have no finite mean: the draws are not used."""
-TAIL_QUANTILES = 0.1, 0.9
-"""Quantiles whose effective sample sizes are those of the tails."""
 
 REMEDIES: Mapping[Source, str] = {
     "nuts": "Sample longer (tune=, draws=) or with a larger target_accept, or give the model more informative priors.",
@@ -54,6 +57,10 @@ class SamplingResult:
         ess: Effective sample size: that of the importance weights, or the smallest over hyperparameters, of bulk and tail, for
             NUTS.
         r_hat: Largest R-hat over hyperparameters (None unless there are several chains).
+        ess_of_predictions: Smallest effective sample size over what predictions depend on (the function at training inputs and
+            elsewhere, the noise, the log density), of up to 100 draws per chain; None where that of the hyperparameters passes.
+        r_hat_of_predictions: Largest R-hat over the same. It decides: a weight and its negative, or two exchangeable components,
+            are different hyperparameters of one function.
         divergences: Number of divergences of NUTS after tuning (None for other methods).
         num_draws: Number of draws that ``ess`` is the effective size of.
         evaluations: Number of evaluations of density and gradient; PyMC's own sampler, which compiles its own, is not counted.
@@ -67,6 +74,8 @@ class SamplingResult:
     k: float | None
     ess: float
     r_hat: float | None
+    ess_of_predictions: float | None
+    r_hat_of_predictions: float | None
     divergences: int | None
     num_draws: int
     evaluations: int
@@ -80,11 +89,12 @@ class _Attempt(NamedTuple):
     draws: WeightedDraws
     stats: xr.Dataset | None
     k: float | None
-    ess: float
-    r_hat: float | None
+    convergence: Convergence
+    of_predictions: Convergence | None
     divergences: int | None
     problem: str | None  # a diagnostic that is not as it should be
     usable: bool  # with a warning, in spite of the problem
+    remark: str = ""  # on diagnostics that passed
 
 
 def fit_draws(
@@ -95,6 +105,7 @@ def fit_draws(
     warm_start: WeightedDraws | Mapping[str, Any] | None,
     options: SamplingOptions,
     tier: Tier,
+    owner: str | None,
 ) -> tuple[WeightedDraws, xr.Dataset | None, Density, SamplingResult]:
     """Return draws of the posterior, the sampler's statistics (None without a sampler), the density, and a report of the fit.
 
@@ -106,6 +117,7 @@ def fit_draws(
         warm_start: Weighted draws of the same model given other data, or a point of it.
         options: Options of the methods.
         tier: What the density is compiled with.
+        owner: As in ``fit_map``.
 
     Raises:
         DataError: If the warm start does not fit the model, or an input is an index of no category.
@@ -114,13 +126,18 @@ def fit_draws(
     began = time.perf_counter()
     density, attempt, rejected = _try_methods(built, data, method, warm_start, options, tier)
     problem = attempt.problem
-    warning = problem and f"The {attempt.method} draws may not represent the posterior: {problem}. {REMEDIES[attempt.method]}"
+    doubt = problem and f"The {attempt.method} draws may not represent the posterior: {problem}. {REMEDIES[attempt.method]}"
+    some = attempt.draws.unconstrained[select(attempt.draws.log_weights, NUM_CHECKED)]
+    conflict = owner and find_conflict(density, read_prior(density), list(some), owner)
+    warning = " ".join(text for text in (conflict, doubt) if text) or None
     result = SamplingResult(
         attempt.method,
-        "; ".join([*rejected, f"{attempt.method}: {problem or 'passed'}"]) if method == "auto" else "asked for",
+        "; ".join([*rejected, f"{attempt.method}: {problem or 'passed'}{attempt.remark}"]) if method == "auto" else "asked for",
         attempt.k,
-        attempt.ess,
-        attempt.r_hat,
+        attempt.convergence.ess,
+        attempt.convergence.r_hat,
+        None if attempt.of_predictions is None else attempt.of_predictions.ess,
+        None if attempt.of_predictions is None else attempt.of_predictions.r_hat,
         attempt.divergences,
         len(attempt.draws.unconstrained),
         density.evaluations,
@@ -151,7 +168,7 @@ def _try_methods(
             f"The warm start's draws have {old.unconstrained.shape[1]} numbers each, but this model has {len(density.support)} "
             f"hyperparameters ({', '.join(built.scales.names)}). Pass a fit of the same model."
         )
-    points = _starts_from(warm_start, density, options)
+    points = starts_of_chains(warm_start, density, options.nuts.chains)
     built.check_categories(data, density.constrained(density.support))
     rejected: list[str] = []
     for name in {"auto": ("reweighted", "laplace", "nuts"), "laplace": ("laplace",), "nuts": ("nuts",)}[method]:
@@ -180,15 +197,6 @@ def _try_methods(
     )
 
 
-def _starts_from(warm_start: Any, density: Density, options: SamplingOptions) -> list[np.ndarray]:
-    """Return unconstrained points of the warm start, where optimisations and chains start."""
-    if warm_start is None:
-        return []
-    if isinstance(warm_start, WeightedDraws):
-        return [warm_start.unconstrained[i] for i in select(warm_start.log_weights, options.nuts.chains)]
-    return [start_from_point(density, warm_start)]
-
-
 def _reweighted(density: Density, old: WeightedDraws) -> _Attempt:
     """Reweight the original draws, not those that earlier weights resampled."""
     draws, k = old.reweighted(np.array([density(u)[0] for u in old.unconstrained]))
@@ -197,44 +205,41 @@ def _reweighted(density: Density, old: WeightedDraws) -> _Attempt:
 
 def _laplace(density: Density, data: TrainingData, tier: Tier, points: list[np.ndarray], options: SamplingOptions) -> _Attempt:
     warm = [Start("warm start", u) for u in points[:1]]
-    others = starts(density, data, tier, None, max(options.num_starts - len(warm), 0), options.seed)
+    others = starts(density, read_prior(density), None, max(options.num_starts - len(warm), 0), options.seed)
     draws, k = laplace(density, [*warm, *others], options.num_proposals, options.maxiter, options.seed)
     return _weighted("laplace", draws, k)
 
 
 def _weighted(method: Source, draws: WeightedDraws, k: float) -> _Attempt:
     size = draws.effective_size
-    problem = find_problem(k, size, len(draws.log_weights))
-    return _Attempt(method, draws, None, k, size, None, None, problem, usable=k < MAX_USABLE_K)
+    count = len(draws.log_weights)
+    problem = find_problem(k, size, count)
+    return _Attempt(method, draws, None, k, Convergence(size, None, count), None, None, problem, usable=k < MAX_USABLE_K)
 
 
 def _nuts(density: Density, data: TrainingData, points: list[np.ndarray], options: SamplingOptions) -> _Attempt:
     draws, stats = nuts(density, data, options.nuts, points, options.seed)
     by_chain = draws.unconstrained.reshape(draws.chains, -1, draws.unconstrained.shape[1])
-    ess, r_hat = _convergence(by_chain)
-    divergences = int(stats["diverging"].sum())
-    num_draws = len(draws.unconstrained)
+    own = decisive = of_hyperparameters(by_chain)
+    predicted, remark = None, ""
+    if _problems(own):
+        predicted = of_predictions(density, by_chain, draws.log_density.reshape(by_chain.shape[:2]))
+        decisive = predicted or own
+        remark = f" (of hyperparameters, {' and '.join(_problems(own))})" if decisive is predicted else ""
+    divergences, num_draws = int(stats["diverging"].sum()), len(draws.unconstrained)
+    problems = _problems(decisive) + ([f"there are {divergences} divergences"] if divergences else [])
+    agree = decisive.r_hat is None or decisive.r_hat <= MAX_USABLE_R_HAT
+    usable = agree and divergences / num_draws <= MAX_USABLE_DIVERGENT_FRACTION
+    efficiency = float(np.clip(decisive.ess / decisive.num_draws, 1e-3, 1.0)) if np.isfinite(decisive.ess) else 1.0
+    draws, problem = replace(draws, efficiency=efficiency), " and ".join(problems) or None
+    return _Attempt("nuts", draws, stats, None, own, predicted, divergences, problem, usable, remark)
+
+
+def _problems(convergence: Convergence) -> list[str]:
+    """Return which diagnostics are not as they should be."""
     problems = []
-    if r_hat is not None and not r_hat <= MAX_TRUSTED_R_HAT:
-        problems.append(f"R-hat is {r_hat:.2f}")
-    if not ess >= MIN_EFFECTIVE_SIZE:
-        problems.append(f"the smallest effective sample size is {ess:.0f} of {num_draws} draws")
-    if divergences:
-        problems.append(f"there are {divergences} divergences")
-    usable = divergences / num_draws <= MAX_USABLE_DIVERGENT_FRACTION and (r_hat is None or r_hat <= MAX_USABLE_R_HAT)
-    efficiency = float(np.clip(ess / num_draws, 1e-3, 1.0)) if np.isfinite(ess) else 1.0
-    problem = " and ".join(problems) or None
-    return _Attempt("nuts", replace(draws, efficiency=efficiency), stats, None, ess, r_hat, divergences, problem, usable)
-
-
-def _convergence(chains: np.ndarray) -> tuple[float, float | None]:
-    """Return the smallest effective sample size and the largest R-hat of draws ``chain x draw x D``."""
-    from arviz_stats.base import array_stats  # type: ignore[attr-defined]  # documented, but not exported; slow to import
-
-    C, S, D = chains.shape
-    if S < 4:  # ArviZ needs four for diagnostics
-        return 0.0, None
-    sizes = [array_stats.ess(chains[..., i], method="bulk") for i in range(D)]
-    sizes += [array_stats.ess(chains[..., i], method="tail", prob=TAIL_QUANTILES) for i in range(D)]
-    r_hats = [array_stats.rhat(chains[..., i]) for i in range(D)] if C > 1 else []
-    return float(np.min(sizes)), float(np.max(r_hats)) if r_hats else None
+    if convergence.r_hat is not None and not convergence.r_hat <= MAX_TRUSTED_R_HAT:
+        problems.append(f"R-hat is {convergence.r_hat:.2f}")
+    if not convergence.ess >= MIN_EFFECTIVE_SIZE:
+        problems.append(f"the smallest effective sample size is {convergence.ess:.0f} of {convergence.num_draws} draws")
+    return problems

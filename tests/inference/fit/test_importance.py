@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.importance import WeightedDraws, effective_size, find_problem, select, weigh
 from pymc_botorch.inference.fit.laplace import laplace
-from pymc_botorch.inference.fit.optimise import Start
+from pymc_botorch.inference.fit.starts import Start
 
 
 class Known(NamedTuple):
