@@ -401,8 +401,9 @@ def test_a_fit_that_should_not_be_trusted_warns_once(builder: Callable, message:
     X, _ = raw_data()
     if builder is two_modes:
         X = X[:, :1].expand(-1, 2).clone()
+    start = {"side": -1.0, "sigma": 0.1} if builder is two_modes else None
     with pytest.warns(FitWarning, match=message) as caught:
-        model = PyMCGP(X, (3 * X.sum(-1, keepdim=True)).sin(), build_gp=builder).fit()
+        model = PyMCGP(X, (3 * X.sum(-1, keepdim=True)).sin(), build_gp=builder).fit(start)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert model.fit_result.warning == str(caught[0].message)

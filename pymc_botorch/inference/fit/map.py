@@ -26,7 +26,7 @@ SUSPICIOUS_DISTANCE = 6.0
 SIMILAR_LOG_DENSITY = 0.7
 """Difference of log densities below which two modes are similarly probable: a factor of two."""
 DISTINCT_MODE_DISTANCE = 1.0
-"""Distance of some parameter beyond which two modes are different: a factor of e for a log-transformed one, else a prior sd."""
+"""Distance of some parameter beyond which two modes are different: a factor of e of a positive one, else half a prior sd."""
 SAME_PREDICTION = 0.1
 """Fraction of the predicted sd of an observation by which the means of two modes may differ that are the same function."""
 
@@ -148,7 +148,7 @@ def _undetermined(density: Density, best: Optimum) -> str | None:
 
 def _other_mode(density: Density, prior: Prior, optima: Sequence[Optimum], best: Optimum) -> str | None:
     """Return a warning of another mode that is nearly as probable and predicts something else."""
-    unit = np.where(_is_transformed(density), 1.0, prior.spread)
+    unit = np.where(_is_transformed(density), 1.0, prior.spread / 2)
     for other in optima:
         difference = np.abs(other.u - best.u) / unit
         similar = best.value - other.value < SIMILAR_LOG_DENSITY
