@@ -53,7 +53,7 @@ def of_two_factors(X: Any, y: Any) -> pm.gp.Marginal:
 
 def of_exchangeable_components(X: Any, y: Any) -> pm.gp.Marginal:
     reach = pm.LogNormal("reach", -1, 1, shape=2)
-    size = pm.LogNormal("size", -0.5, 0.7, shape=2)
+    size = pm.LogNormal("size", -0.5, 1.5, shape=2)
     cov = sum(size[i] ** 2 * pm.gp.cov.ExpQuad(2, ls=reach[i], active_dims=[0]) for i in range(2))
     return likelihood(X, y, cov)
 
