@@ -20,6 +20,7 @@ MAX_ALARMS = 0.02
 
 
 def unit_cube(X: Any, y: Any) -> pm.gp.Marginal:
+    """Matern 5/2 of variance one, as in the unit cube."""
     reach = pm.LogNormal("reach", -1, 0.7, dims="feature")
     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=reach))
     gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("noise", -2, 1))
@@ -27,6 +28,7 @@ def unit_cube(X: Any, y: Any) -> pm.gp.Marginal:
 
 
 def free_size(X: Any, y: Any) -> pm.gp.Marginal:
+    """Squared exponential with a variance, and a level."""
     size, level = pm.LogNormal("size", 0, 1), pm.Normal("level", 0, 1)
     cov = size**2 * pm.gp.cov.ExpQuad(X.type.shape[1], ls=pm.Gamma("reach", 2, 4, dims="feature"))
     gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(level), cov_func=cov)
@@ -35,6 +37,7 @@ def free_size(X: Any, y: Any) -> pm.gp.Marginal:
 
 
 def heavy_tails(X: Any, y: Any) -> pm.gp.Marginal:
+    """Matern 3/2, with priors that are highest at zero or have heavy tails."""
     size = pm.HalfNormal("size", 1)
     gp = pm.gp.Marginal(cov_func=size**2 * pm.gp.cov.Matern32(X.type.shape[1], ls=pm.InverseGamma("reach", 3, 1, dims="feature")))
     gp.marginal_likelihood("y", X, y, sigma=pm.HalfCauchy("noise", 0.3))
@@ -42,6 +45,7 @@ def heavy_tails(X: Any, y: Any) -> pm.gp.Marginal:
 
 
 def natural_units(X: Any, y: Any) -> pm.gp.Marginal:
+    """Doses in kg/ha and yields in kg/ha."""
     d = X.type.shape[1]
     level, size = pm.Normal("level", 6000, 1500), pm.LogNormal("size", np.log(800), 0.6)
     reach = pm.LogNormal("reach", np.log(60), 0.5, dims="feature")
@@ -59,6 +63,7 @@ def simulated(build_gp: Any, X: np.ndarray, seed: int) -> np.ndarray:
 
 
 def main() -> None:
+    """Count the alarms."""
     for build_gp in (unit_cube, free_size, heavy_tails, natural_units):
         alarms = other = 0
         for seed in range(DATA_SETS):
