@@ -211,7 +211,7 @@ ATTRIBUTES = {
     "an attribute that is set": "X.gp, X.cov, X.level = 1, 2, 3",
     "an attribute in a nested function": "return [pm.gp.cov for _ in y], lambda z: {z.level for z in X.gp}",
     "a class's own": "class Inner:\n    gp, cov = 1, 2\n    def level(self):\n        return super().level\nreturn Inner",
-    "an imported name": "from pymc import gp\nfrom pymc.gp import cov as kernels\nimport pymc as level\nreturn gp, kernels, level",
+    "an imported name": "from pymc import gp\nfrom pymc.gp import cov as kernels\nimport pymc as level\nreturn gp, level",
     "an argument, and a local variable": "gp = pm.gp\ndef level(cov):\n    return cov(cov=1)\nreturn gp, level",
 }
 
