@@ -73,5 +73,5 @@ class _OneAtATime:
         self._lock = Lock()
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        with self._lock:
+        with self._lock, np.errstate(all="ignore"):  # as PyTensor's operations but for products: callers look at the result
             return self.function(*arrays)
