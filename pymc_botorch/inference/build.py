@@ -29,6 +29,11 @@ from pymc_botorch.inference.training_data import Role, TrainingData
 
 MAX_BUILT = 64
 
+FOLLOW_DATA = (
+    "Pass known sds as their squares, train_Yvar, and take them as third argument, build_gp(X, y, sigma); look multipliers up by "
+    'a column of X, pt.as_tensor(multipliers)[X[:, j].astype("int64")].'
+)
+
 _built: OrderedDict[Hashable, "BuiltGP"] = OrderedDict()
 _warned: set[Any] = set()
 _lock = Lock()
@@ -101,6 +106,7 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
             _built.move_to_end(key)
             return _built[key]
     built = _build(builder, data)
+    _check_noise(built, data)
     if key is not None and not _is_pure(built, builder, data):
         key, reason = None, "values of its data, which it should take as symbolic"
     with _lock:
@@ -138,15 +144,29 @@ def build_default_gp(X: pt.TensorVariable, y: pt.TensorVariable, sigma: pt.Tenso
 
 def _is_pure(built: BuiltGP, builder: Callable, data: TrainingData) -> bool:
     """Return whether other data give the same graphs; a builder that reads values of its data bakes them in."""
-    rows = [*range(len(data.y))[::-1], 0]
-    other = _build(
-        builder,
-        TrainingData(0.9 * data.X[rows], 1.1 * data.y[rows] + 0.1, data.sigma if data.sigma is None else data.sigma[rows]),
-    )
+    more = data.with_one_more()
+    other = _build(builder, TrainingData(0.9 * more.X, 1.1 * more.y + 0.1, more.sigma))
     same = built.objective.structure == other.objective.structure
     same = same and built.function.graph.structure == other.function.graph.structure
     pairs = zip(built.fixed.values(), other.fixed.values(), strict=True)
     return same and all(one is two is None or np.array_equal(np.asarray(one), np.asarray(two)) for one, two in pairs)
+
+
+def _check_noise(built: BuiltGP, data: TrainingData) -> None:
+    """Raise a ``DataError`` unless the noise is that of whatever data there are."""
+    graph = built.function.graph
+    if graph.noise.type.ndim == 0 or graph.noise in {graph.data[name] for name in built.function.roles}:
+        return
+    more = data.with_one_more()
+    values = built.objective_values(more)
+    point = built.scales.constrained(built.scales.support_point(values), values)
+    try:
+        built.given(more, {name: value[None] for name, value in point.items()}, 1)[0].noise(0)
+    except DataError as error:
+        raise DataError(
+            f"The noise that build_gp writes has an array of fixed length in it: it does not follow from {len(data.y)} "
+            f"observations to {len(more.y)}. {FOLLOW_DATA}"
+        ) from error
 
 
 def _warn_of_rebuilding(builder: Callable, reason: str) -> None:
@@ -216,6 +236,13 @@ def _check_training_data(gp: Any, given: Any, arguments: Mapping[str, Variable])
                 f"The {name} of the gp's likelihood is not the {name} that build_gp was given, but made from it or from "
                 f"elsewhere. Pass {name} itself to marginal_likelihood, and transform it by {advice}."
             )
+    sigma = getattr(total, "sigma", None)
+    sigma = sigma.sigma if isinstance(sigma, pm.gp.cov.WhiteNoise) else sigma
+    known = None if sigma is arguments.get("sigma") else constant_value(sigma)
+    if known is not None and known.size > 1:
+        raise DataError(
+            f"build_gp takes an array of shape {known.shape} for the noise of whatever data it is given. {FOLLOW_DATA}"
+        )
 
 
 def _check_inducing(fitted: FittedGP, gp: Any, X: SharedVariable) -> None:

@@ -13,10 +13,12 @@ import logging
 import pickle
 import sys
 import types
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from pymc_botorch.inference.bytecode import names_in
 
 ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, np.dtype)
 TRUSTED = set(sys.stdlib_module_names).union(
@@ -27,6 +29,7 @@ TRUSTED = set(sys.stdlib_module_names).union(
 
 DYNAMIC_LOOKUPS = frozenset(("__import__", "eval", "exec", "getattr", "globals", "import_module", "locals", "vars"))
 """Functions that reach values by names that are not in the code."""
+DYNAMIC_IMPORTS = frozenset(("__import__", "import_module"))
 
 GENERATED_CLASS_ATTRIBUTES = {"_abc_impl"}.union(
     f"__{name}__"
@@ -79,7 +82,7 @@ class _Reader:
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}  # of the objects seen so far, by id
         self.kept_alive: list[Any] = []  # an id is unique among living objects only
-        self.names: frozenset[str] = frozenset()  # names in the code of the functions that are being read
+        self.names: frozenset[str] = frozenset()  # of attributes in the code of the functions that are being read
         self.open_modules: set[str] = set()  # modules that are being read
 
     def read(self, value: Any) -> Hashable:
@@ -122,21 +125,22 @@ class _Reader:
             return cls, tuple(map(self.read, value))
         return self.read_object(value)
 
-    def read_module(self, module: types.ModuleType) -> Hashable:
-        """Read those attributes of a module that the code being read names."""
+    def read_module(self, module: types.ModuleType, attributes: frozenset[str] | None = None) -> Hashable:
+        """Read those attributes of a module that the code being read takes of it; None are all that it takes of anything."""
         if _is_trusted(module.__name__):
             return "module", module.__name__
         if module.__name__ in self.open_modules:
             return "seen", module.__name__
         self.open_modules.add(module.__name__)
-        used = [(name, self.read_named(vars(module)[name])) for name in sorted(self.names) if name in vars(module)]
+        names = self.names if attributes is None else attributes
+        used = [(name, self.read_named(vars(module)[name])) for name in sorted(names) if name in vars(module)]
         self.open_modules.remove(module.__name__)
         return "module", module.__name__, tuple(used)
 
     def read_function(self, function: types.FunctionType) -> Hashable:
         if _is_trusted(function.__globals__.get("__name__")):
             return "function", function
-        before, self.names = self.names, self.names | _all_names(function.__code__)
+        before, self.names = self.names, self.names | _attributes(function.__code__)
         closure = []
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
@@ -157,20 +161,25 @@ class _Reader:
 
     def read_code(self, code: types.CodeType, scope: Mapping[str, Any]) -> Hashable:
         used = []
-        for name in code.co_names:
+        names = names_in(code)
+        for name, attributes in names.globals.items():
             if name in scope:
-                used.append((name, self.read_named(scope[name])))
+                used.append((name, self.read_named(scope[name], attributes)))
             elif name in DYNAMIC_LOOKUPS:
                 raise Unreadable(f"{name}() in {code.co_name}")
-            if name in sys.modules and not _is_trusted(name):  # imported inside the function
-                used.append((f"import {name}", self.read_named(sys.modules[name])))
+        hidden = DYNAMIC_LOOKUPS if {"builtins", "__builtins__"} & {*names.globals, *names.imports} else DYNAMIC_IMPORTS
+        if dynamic := sorted(hidden & names.attributes):
+            raise Unreadable(f"{dynamic[0]}() in {code.co_name}")
+        for name in sorted(names.imports):  # inside the function
+            for module in _modules_named(name, scope.get("__package__")):
+                used.append((f"import {module}", self.read_named(sys.modules[module])))
         constants = [self.read_code(c, scope) if isinstance(c, types.CodeType) else self.read(c) for c in code.co_consts]
         return code.co_code, code.co_names, code.co_varnames, code.co_argcount, tuple(constants), tuple(used)
 
-    def read_named(self, value: Any) -> Hashable:
+    def read_named(self, value: Any, attributes: frozenset[str] | None = None) -> Hashable:
         """Read a value that code names; a user's module is read even if seen before: other code may name other attributes."""
         is_users = isinstance(value, types.ModuleType) and not _is_trusted(value.__name__)
-        return self.read_module(value) if is_users else self.read(value)
+        return self.read_module(value, attributes) if is_users else self.read(value)
 
     def read_class(self, cls: type) -> Hashable:
         if _is_trusted(cls.__module__):
@@ -226,6 +235,16 @@ def _is_trusted(module: str | None) -> bool:
     return module is not None and module.partition(".")[0] in TRUSTED and module != "__main__"
 
 
-def _all_names(code: types.CodeType) -> frozenset[str]:
-    inner: Iterable[frozenset[str]] = (_all_names(c) for c in code.co_consts if isinstance(c, types.CodeType))
-    return frozenset(code.co_names).union(*inner)
+def _modules_named(name: str, package: str | None) -> Iterator[str]:
+    """Yield the loaded modules of a user that an import of ``name`` can mean, relative to a package, too."""
+    parts = package.split(".") if package else []
+    parents = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+    for module in (name, *(f"{parent}.{name}" if name else parent for parent in parents)):
+        if module in sys.modules and not _is_trusted(module):
+            yield module
+
+
+def _attributes(code: types.CodeType) -> frozenset[str]:
+    """Return the names of all attributes in code and in the code of functions inside it."""
+    inner: Iterable[frozenset[str]] = (_attributes(c) for c in code.co_consts if isinstance(c, types.CodeType))
+    return names_in(code).attributes.union(*inner)

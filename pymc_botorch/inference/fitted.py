@@ -96,27 +96,10 @@ class FittedGP:
         known = data.get("sigma", np.zeros(()))
         if known.ndim and len(known) != n:
             raise DataError(
-                f"There are {n} observations, but {len(known)} known sds. Pass data of the same length, or refit; if "
-                "build_gp sets the sds, pass their squares as train_Yvar instead: build_gp takes the sds as third argument."
+                f"There are {n} observations, but {len(known)} known sds. Pass data of the same length, or construct the model "
+                "from data, with the squares of the sds as train_Yvar."
             )
         return replace(self, data=data, raw_X=None)
-
-    def with_noise_scaled(self, factor: float) -> Self:
-        """Return the gp with the known sds of its observations multiplied: they are in the units of the outcome.
-
-        Of a gp that a builder made these are the sds that it was given; what it writes itself is in the units of the gp.
-        """
-        known = {name for name, role in self.roles.items() if role == "sigma"}
-        if factor != 1.0 and not self.is_built:
-            vectors = {name for name, value in self.data.items() if value.shape == (len(self.X),)} - {"y", *self.roles}
-            known |= {name for name in vectors if name == "sigma" or self._multiplies_noise(name)}
-        return replace(self, data={**self.data, **{name: factor * self.data[name] for name in known}})
-
-    def _multiplies_noise(self, name: str) -> bool:
-        """Return whether the noise is proportional to a datum, as to known sds times a parameter."""
-        twice = replace(self, data={**self.data, name: 2 * self.data[name]})
-        noise = self.noise(0)
-        return bool((noise > 0).all()) and np.allclose(twice.noise(0), 2 * noise, rtol=1e-9, atol=0)
 
     def with_draws(self, draws: Mapping[str, np.ndarray]) -> Self:
         """Return the gp with other draws of its hyperparameters, of any number.

@@ -97,8 +97,10 @@ def _constrained_value(
     if transform is None or value_var.name not in values:
         return constrained
     transformed = _checked(value_var.name, values[value_var.name], transform.forward(rv, *rv.owner.inputs))
-    known = {value_var: pt.constant(transformed, dtype="float64")}
-    known |= {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
+    known = {
+        value_var: _constant(transformed, value_var),
+        **{pm_model[name]: _constant(found[name], pm_model[name]) for name in found},
+    }
     (backward,) = graph_replace([transform.backward(value_var, *rv.owner.inputs)], known, strict=False)
     needed = set(ancestors([backward], blockers=pm_model.free_RVs))
     if parents := [other.name for other in pm_model.free_RVs if other in needed]:
@@ -119,13 +121,18 @@ def _constrained_value(
 
 def _check_support(rv: TensorVariable, transform: Any, found: Mapping[str, np.ndarray], pm_model: pm.Model) -> None:
     """Raise if a value is outside its support, where the transform is NaN; not checked while parents are unknown."""
-    known = {pm_model[name]: pt.constant(value, dtype="float64") for name, value in found.items()}
+    known = {pm_model[name]: _constant(value, pm_model[name]) for name, value in found.items()}
     (forward,) = graph_replace([transform.forward(rv, *rv.owner.inputs)], known, strict=False)
     if not set(ancestors([forward], blockers=pm_model.free_RVs)).isdisjoint(pm_model.free_RVs):
         return
     with np.errstate(all="ignore"):
         if np.isnan(forward.eval(mode=QUICK)).any():
             raise DataError(f"The point's {rv.name} is {found[rv.name]}, outside the support of its prior. Pass a value inside.")
+
+
+def _constant(value: np.ndarray, like: TensorVariable) -> TensorVariable:
+    """Return a value as a constant of the dtype of a variable, which is single where PyMC's ``floatX`` was."""
+    return pt.constant(value, dtype=like.type.dtype)
 
 
 def _checked(name: str, value: np.ndarray, like: TensorVariable) -> np.ndarray:

@@ -29,6 +29,11 @@ class TrainingData(NamedTuple):
             return np.asarray(self.X.shape[0 if role == "n" else 1])
         return getattr(self, role)
 
+    def with_one_more(self) -> "TrainingData":
+        """Return the observations in reverse order, the last of them again: other data, of another number."""
+        rows = [*range(len(self.y))[::-1], len(self.y) - 1]
+        return TrainingData(self.X[rows], self.y[rows], None if self.sigma is None else self.sigma[rows])
+
     def without_observations(self) -> "TrainingData":
         """Return empty data, with ``n = 0`` and the same ``d``."""
         return TrainingData(self.X[:0], self.y[:0], None if self.sigma is None else self.sigma[:0])

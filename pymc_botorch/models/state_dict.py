@@ -20,6 +20,7 @@ from torch.nn.modules.module import _IncompatibleKeys
 
 from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.known_noise import with_noise_scaled
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.state import State, reconditioned
@@ -95,7 +96,7 @@ class StateDictMixin(TrainingDataMixin):
             self.eval()  # type: ignore[attr-defined]
             X = self.transform_inputs(training.raw_X)  # type: ignore[attr-defined]
             y = raw_Y if is_latent or transform is None else transform(raw_Y, X=X)[0]
-            fitted = fitted.with_noise_scaled(state.outcome_scale.scale / outcome_scale.scale)
+            fitted = with_noise_scaled(fitted, state.outcome_scale.scale / outcome_scale.scale)
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()
             fitted = fitted.with_data(TrainingData(X.numpy(), targets, fitted.training_data.sigma))
         loaded = reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)

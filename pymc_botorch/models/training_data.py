@@ -18,6 +18,7 @@ from torch import Tensor
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.known_variances import rounded_up
 from pymc_botorch.models.state import TrainingTensors
 
 type UnitsOfPriors = Literal["scaled", "natural"]
@@ -91,6 +92,7 @@ def prepare(
             raise InvalidDataError(f"The {name} are not finite after their transform. Choose one that suits the data.")
     if units == "scaled" and settings.validate_input_scaling.on():
         _check_scale(X, Y, scaled_inputs=input_transform is not None, scaled_outcomes=outcome_transform is not None)
+    Yvar = None if Yvar is None else rounded_up(X, Y, Yvar)
     sd = None if Yvar is None else Yvar.sqrt().squeeze(-1).numpy().copy()
     data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)
     dtype = train_X.dtype if train_X.is_floating_point() else torch.float64

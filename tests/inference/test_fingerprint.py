@@ -196,3 +196,73 @@ def test_settings_as_people_write_them_are_read_and_the_rest_is_not_guessed() ->
     assert fingerprint(with_closure(Fluent())) is None
     assert fingerprint(eval("lambda X, y: globals()['SCALE']")) is None
     assert fingerprint_module.fingerprint(with_closure(random.Random(1)))[1] == "a random.Random"
+
+
+def from_cell(body: str, **scope: object) -> Callable:
+    """The builder that a notebook's cell with these names defines."""
+    scope = {"pm": pm, "__name__": "__main__", **scope}
+    exec("def build_gp(X, y):\n    " + body.replace("\n", "\n    "), scope)
+    return scope["build_gp"]  # type: ignore[return-value]
+
+
+ATTRIBUTES = {
+    "an attribute": "return pm.gp.Marginal, X.cov, y.level",
+    "a method": "return X.gp(1) + y.cov(level=2) + X.level()",
+    "an attribute that is set": "X.gp, X.cov, X.level = 1, 2, 3",
+    "an attribute in a nested function": "return [pm.gp.cov for _ in y], lambda z: {z.level for z in X.gp}",
+    "a class's own": "class Inner:\n    gp, cov = 1, 2\n    def level(self):\n        return super().level\nreturn Inner",
+    "an imported name": "from pymc import gp\nfrom pymc.gp import cov as kernels\nimport pymc as level\nreturn gp, level",
+    "an argument, and a local variable": "gp = pm.gp\ndef level(cov):\n    return cov(cov=1)\nreturn gp, level",
+}
+
+
+@pytest.mark.parametrize("body", ATTRIBUTES.values(), ids=ATTRIBUTES)
+def test_globals_with_the_names_of_attributes_do_not_count(body: str) -> None:
+    plain = fingerprint_module.fingerprint(from_cell(body))
+    assert plain[1] == ""
+    unreadable = {name: random.Random(0) for name in ("gp", "cov", "level")}
+    assert fingerprint_module.fingerprint(from_cell(body, **unreadable)) == plain
+
+
+GLOBALS = {
+    "a value": "return level",
+    "an attribute of a global": "return level.numerator",
+    "in a lambda": "return lambda: [z + level for z in y]",
+    "in the body of a class": "class Inner:\n    reach = level\nreturn Inner",
+    "a global beside an attribute": "return X.level + level",
+    "a global in a default": "def inner(z=level):\n    return z\nreturn inner",
+    "a global in a default of a lambda": "return lambda z=level: z",
+}
+
+
+@pytest.mark.parametrize("body", GLOBALS.values(), ids=GLOBALS)
+def test_globals_that_code_looks_up_count(body: str) -> None:
+    assert fingerprint(from_cell(body, level=1)) == fingerprint(from_cell(body, level=1)) is not None
+    assert fingerprint(from_cell(body, level=1)) != fingerprint(from_cell(body, level=2))
+    assert fingerprint(from_cell(body, level=random.Random(0))) is None
+
+
+def test_of_a_module_only_what_is_taken_of_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = module("lab", monkeypatch, level=1.0, gp=random.Random(0))
+    body = "return pm.gp.Marginal, lab.level"
+    first = fingerprint(from_cell(body, lab=lab))
+    assert first is not None
+    lab.level = 2.0  # type: ignore[attr-defined]
+    assert fingerprint(from_cell(body, lab=lab)) not in (None, first)
+    assert fingerprint(from_cell("own = lab\nreturn own.gp", lab=lab)) is None  # under another name
+
+
+@pytest.mark.parametrize("body", ["from . import priors\nreturn priors.LS", "from .priors import LS\nreturn LS"])
+def test_relative_imports_are_read(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = module("lab", monkeypatch)
+    lab.priors = module("lab.priors", monkeypatch, LS=1.0)  # type: ignore[attr-defined]
+    before = fingerprint(from_cell(body, __package__="lab"))
+    lab.priors.LS = 2.0  # type: ignore[attr-defined]
+    assert fingerprint(from_cell(body, __package__="lab")) not in (None, before)
+
+
+@pytest.mark.parametrize(
+    "body", ["import importlib\nreturn importlib.import_module('lab')", "import builtins\nreturn builtins.eval('level')"]
+)
+def test_values_that_are_reached_dynamically_have_no_fingerprint(body: str) -> None:
+    assert fingerprint(from_cell(body)) is None

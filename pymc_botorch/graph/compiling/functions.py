@@ -12,7 +12,7 @@ from pytensor.graph.basic import Variable
 
 from pymc_botorch.config import Linker
 from pymc_botorch.graph.compiling.ops import plain_products
-from pymc_botorch.graph.rewrites.plain import inline_inner_graphs, plain_clips
+from pymc_botorch.graph.rewrites.plain import ShortSums, inline_inner_graphs, plain_clips
 
 type Arrays = tuple[np.ndarray, ...]
 type Function = Callable[..., list[np.ndarray]]
@@ -23,7 +23,10 @@ type Compilable = tuple[Sequence[Variable], Sequence[Variable]]
 type Build[Subject] = Callable[[Subject], Compilable]
 """Module-level function that returns inputs and outputs of a function to compile; compiled functions are cached by it."""
 
-QUICK = Mode(linker="py", optimizer="fast_compile")
+AFTER_ALL_REWRITES = 1000.0
+"""Position in a mode, where PyTensor's own rewrites have positions up to 100."""
+
+QUICK = Mode(linker="py", optimizer="fast_compile").register((ShortSums(), AFTER_ALL_REWRITES))
 """PyTensor's mode that compiles fastest. (``fast_run`` fuses operations, which this linker then evaluates number by number.)"""
 
 MODES: Mapping[Linker, Callable[[], Mode]] = {"numba": lambda: get_mode("NUMBA"), "python": lambda: QUICK}
@@ -70,5 +73,5 @@ class _OneAtATime:
         self._lock = Lock()
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        with self._lock:
+        with self._lock, np.errstate(all="ignore"):  # as PyTensor's operations but for products: callers look at the result
             return self.function(*arrays)

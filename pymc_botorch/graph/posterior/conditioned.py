@@ -18,6 +18,8 @@ from pymc_botorch.graph.posterior.moments import moments, moments_vjp, rows, row
 from pymc_botorch.graph.posterior.pointwise import variances, variances_vjp
 from pymc_botorch.graph.posterior.subscripts import check_subscripts
 
+SAME_LENGTH = "Pass data of the same length, or write the noise as a function of X, such as a table looked up by a column of it."
+
 
 @dataclass(frozen=True)
 class ConditionedPosterior:
@@ -155,11 +157,12 @@ def noise_of(functions: CompiledGraph[CutPosterior], inputs: Sequence[np.ndarray
     if cut.noise in cut.inputs:  # a known sd or a parameter, which need no function
         noise = inputs[list(cut.inputs).index(cut.noise)]
     else:
-        (noise,) = functions(noise_of_data, *inputs)
+        try:
+            (noise,) = functions(noise_of_data, *inputs)
+        except (AssertionError, ValueError) as error:  # arrays of different lengths in it
+            raise DataError(f"The gp's noise cannot be computed for {n} observations ({error}). {SAME_LENGTH}") from error
     if noise.ndim and len(noise) != n:
-        raise DataError(
-            f"There are {n} observations, but the gp's noise is that of {len(noise)}. Pass data of the same length, or refit."
-        )
+        raise DataError(f"There are {n} observations, but the gp's noise is that of {len(noise)}. {SAME_LENGTH}")
     return noise
 
 

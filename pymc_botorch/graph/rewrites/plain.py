@@ -1,6 +1,6 @@
-"""Simpler operations for compilation: inner graphs written out, clips as minima and maxima."""
+"""Simpler operations for compilation: inner graphs written out, clips as minima and maxima, long sums in parts."""
 
-__all__ = ["inline_inner_graphs", "plain_clips"]
+__all__ = ["ShortSums", "inline_inner_graphs", "plain_clips"]
 
 from collections.abc import Sequence
 
@@ -10,8 +10,12 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.rewriting import inline_ofg_node
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.fg import FunctionGraph
-from pytensor.scalar.basic import Clip
+from pytensor.graph.rewriting.basic import GraphRewriter
+from pytensor.scalar.basic import Add, Clip, Mul
 from pytensor.tensor.elemwise import Elemwise
+
+MAX_OPERANDS = 31
+"""Operands that an elementwise operation with one result may have under the Python linker: NumPy's limit is 32 in all."""
 
 
 def inline_inner_graphs(outputs: Sequence[Variable], *, all_kinds: bool) -> list[Variable]:
@@ -50,3 +54,30 @@ def plain_clips(outputs: Sequence[Variable]) -> list[Variable]:
             clipped = pt.maximum(x, low) if unbounded else pt.minimum(pt.maximum(x, low), high)
             fgraph.replace(node.outputs[0], pt.cast(clipped, node.outputs[0].type.dtype), reason="plain_clips")
     return list(fgraph.outputs)
+
+
+class ShortSums(GraphRewriter):
+    """Rewrite of sums and products of more than 31 operands into sums of sums and products of products.
+
+    PyTensor's rewrites gather nested sums in one operation, of which the Python linker evaluates none with more operands. This
+    one comes after them, in the mode of that linker.
+
+    Example:
+        >>> import numpy as np, pytensor, pytensor.tensor as pt
+        >>> from pymc_botorch.graph.compiling.functions import QUICK
+        >>> x = pt.vector("x")
+        >>> total = sum(pt.cos(j * x) for j in range(1, 41))
+        >>> float(pytensor.function([x], total, mode=QUICK)(np.zeros(1))[0])
+        40.0
+    """
+
+    def apply(self, fgraph: FunctionGraph) -> None:
+        """Rewrite the graph in place."""
+        for node in fgraph.toposort():
+            if len(node.inputs) > MAX_OPERANDS and isinstance(node.op, Elemwise) and isinstance(node.op.scalar_op, Add | Mul):
+                op, dtype = Elemwise(node.op.scalar_op), node.outputs[0].type.dtype
+                parts = [part if part.type.dtype == dtype else pt.cast(part, dtype) for part in node.inputs]
+                while len(parts) > 1:
+                    groups = [parts[i : i + MAX_OPERANDS] for i in range(0, len(parts), MAX_OPERANDS)]
+                    parts = [op(*group) if len(group) > 1 else group[0] for group in groups]
+                fgraph.replace(node.outputs[0], parts[0], reason="short_sums", import_missing=True)
