@@ -27,6 +27,7 @@ from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
@@ -48,7 +49,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin):
+class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"
