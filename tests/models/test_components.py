@@ -67,10 +67,10 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("builder", [three, a_component_first, correlated])
+@pytest.mark.parametrize("builder", [a_component_first, correlated])
 def test_each_part_has_the_conditional_of_pymc_and_components_add_up(builder: Callable[..., Any]) -> None:
     model = at_a_point(builder)
-    with pm.Model(coords={"feature": range(2)}) as pm_model:
+    with pm.Model(coords={"feature": range(2)}):
         gp, given = builder(X.numpy(), Y.numpy()[:, 0])
         total = given.get("gp", gp)
         parts = {name: part for name, part in given.items() if name != "gp"}
@@ -83,14 +83,11 @@ def test_each_part_has_the_conditional_of_pymc_and_components_add_up(builder: Ca
             np.testing.assert_allclose(posterior.mean.squeeze(-1), mean, **SAME)
             np.testing.assert_allclose(posterior.variance.squeeze(-1), variance, **SAME)
         mean, variance = total.predict(NEW.numpy(), point=model.point, diag=True)
-        noisy = total.predict(NEW.numpy(), point=model.point, diag=True, pred_noise=True)[1]
     found = model.total.posterior(NEW)
     np.testing.assert_allclose(found.mean.squeeze(-1), mean, **SAME)
     np.testing.assert_allclose(found.variance.squeeze(-1), variance, **SAME)
-    np.testing.assert_allclose(model.total.posterior(NEW, observation_noise=True).variance.squeeze(-1), noisy, rtol=0, atol=1e-7)
     added = sum(model.component(name).posterior(NEW).mean for name in parts)
     torch.testing.assert_close(added, found.mean, **SAME)
-    assert pm_model is not None
 
 
 def test_a_part_knows_the_others_and_the_fit() -> None:
