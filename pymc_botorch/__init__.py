@@ -5,6 +5,7 @@ __all__ = [
     "FitWarning",
     "FullyBayesianPyMCGP",
     "GradientPosterior",
+    "LeaveOneOut",
     "Prediction",
     "PredictiveGradients",
     "Predictor",
@@ -25,10 +26,11 @@ from pymc_botorch.errors import FitWarning
 from pymc_botorch.graph.compiling.cache import cache_clear, cache_info, wait_for_numba
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.fit.sampling import SamplingResult
+from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
-from pymc_botorch.models.gradients import GradientPosterior, gradient_posterior
+from pymc_botorch.models.gradient_posterior import GradientPosterior, gradient_posterior
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.predict import Prediction, Predictor, compile_predict
 from pymc_botorch.symbolic import symbolic_gradients, symbolic_posterior

@@ -6,9 +6,9 @@ import inspect
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pymc as pm
@@ -21,6 +21,7 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError, UnsupportedGPError
 from pymc_botorch.graph.compiling.cache import register_builders
 from pymc_botorch.graph.gps.values import constant_value
+from pymc_botorch.inference.components import Parts, read_parts
 from pymc_botorch.inference.fingerprint import fingerprint
 from pymc_botorch.inference.fit.objective import ObjectiveGraph, read_objective
 from pymc_botorch.inference.fit.scales import Scales
@@ -51,6 +52,7 @@ class BuiltGP:
         fixed: Values of the objective's data; None for training data.
         objective_roles: Roles of those of the objective's data that are training data.
         scales: Transforms between constrained and unconstrained parameters, and starting points.
+        parts: The sum and its components by name, where the gp is a sum or a component of one.
     """
 
     function: FittedGP
@@ -59,6 +61,12 @@ class BuiltGP:
     fixed: Mapping[str, np.ndarray | None]
     objective_roles: Mapping[str, Role]
     scales: Scales
+    parts: Parts = field(default_factory=dict)
+
+    def of(self, name: str) -> Self:
+        """Return the same with another part of the sum as its gp."""
+        function, observation = self.parts[name]
+        return replace(self, function=function, observation=observation)
 
     def given(self, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> tuple[FittedGP, FittedGP | None]:
         """Return the gp, and its observations where their noise is a covariance, with these data and hyperparameters.
@@ -90,7 +98,8 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
     """Return the gp that a builder builds, from memory if the same builder ran before.
 
     Args:
-        builder: ``build_gp(X, y)``, with known noise ``build_gp(X, y, sigma)``; returns a gp or ``(gp, given)``.
+        builder: ``build_gp(X, y)``, with known noise ``build_gp(X, y, sigma)``; returns a gp, ``(gp, given)`` or ``(total,
+            components)``.
         data: The training data.
         attributes: Attributes that the user set on the object of which ``builder`` is a method, if it is one.
 
@@ -207,9 +216,13 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
     roles: dict[Variable, Role] = {X: "X", y: "y", pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}
     if data.sigma is not None:
         roles[arguments["sigma"]] = "sigma"
-    graphs = read_fitted_graphs(gp, pm_model, given, roles=roles)
-    for fitted, _ in graphs:
-        _check_inducing(fitted, gp, X)
+
+    def read(gp: Any, given: Any) -> tuple[FittedGP, FittedGP | None]:
+        function, *observation = (fitted for fitted, _ in read_fitted_graphs(gp, pm_model, given, roles=roles))
+        return function, observation[0] if observation else None
+
+    function, observation, _, parts = read_parts(read, gp, given)
+    _check_inducing(function, gp, X)
     objective, sources = read_objective(pm_model)
     objective_roles = {name: roles[leaf] for name, leaf in sources.items() if leaf in roles}
     if unused := set(arguments) - set(objective_roles.values()):
@@ -217,15 +230,17 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
     changing = [variable for variable, role in roles.items() if role != "d"]
     scales = Scales(pm_model, objective, sources, changing)
     fixed = {name: None if name in objective_roles else constant_value(leaf) for name, leaf in sources.items()}
-    function, *observation = (fitted for fitted, _ in graphs)
-    return BuiltGP(function, observation[0] if observation else None, objective, fixed, objective_roles, scales)
+    return BuiltGP(function, observation, objective, fixed, objective_roles, scales, parts)
 
 
 def _check_training_data(gp: Any, given: Any, arguments: Mapping[str, Variable]) -> None:
     """Raise unless the gp's data are the builder's arguments themselves, which refits and predictions replace."""
     total = given.get("gp", gp) if isinstance(given, Mapping) else gp
     if not isinstance(total, pm.gp.gp.Base):
-        raise DataError(f"build_gp returned a {type(total).__name__}. Return the gp, or (gp, {{'gp': total}}) for a component.")
+        raise DataError(
+            f"build_gp returned a {type(total).__name__}. Return the gp; of a sum "
+            "(total, {'trend': trend, 'field': field}), or (gp, {'gp': total}) for a component."
+        )
     if isinstance(total, pm.gp.MarginalKron):
         raise UnsupportedGPError("pm.gp.MarginalKron takes a grid, which cannot grow. Use PyMCGP.from_fitted, or pm.gp.Marginal.")
     for name in ("X", "y"):

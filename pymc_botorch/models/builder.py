@@ -6,6 +6,7 @@ import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,11 +21,13 @@ from torch import Tensor
 
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
+from pymc_botorch.inference.components import read_parts
 from pymc_botorch.inference.fit.importance import WeightedDraws
-from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
-LIBRARY_FIELDS = frozenset((*vars(GP()), "_state", "_prepared", "_build_function", "_is_building", "_is_ensemble"))
+LIBRARY_FIELDS = frozenset((*vars(GP()), "_state", "_prepared", "_build_function", "_is_building", "_is_ensemble", "_part"))
 """Attributes of a model that are not its user's, and so no part of what a builder may depend on."""
 
 
@@ -46,7 +49,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(AbstractPyMCGP):
+class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"
@@ -82,14 +85,14 @@ class AbstractBuiltGP(AbstractPyMCGP):
     @classmethod
     def _from_gp(
         cls,
-        fitted: FittedGP,
-        observation: FittedGP | None,
+        read: Callable[..., Any],
+        gp: Any,
+        given: Any,
         input_transform: InputTransform | None,
         outcome_transform: OutcomeTransform | None,
-        *,
-        parameters: Mapping[str, np.ndarray],
     ) -> Self:
-        """Return the model of a gp fitted in PyMC, with copies of the transforms that were applied to its data."""
+        """Return the model of a gp that ``read`` reads, with copies of the transforms that were applied to its data."""
+        fitted, observation, parameters, parts = read_parts(read, gp, given)
         raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
         read_outcome_scale(outcome_transform)  # checks it
         self = cls.__new__(cls)
@@ -98,9 +101,8 @@ class AbstractBuiltGP(AbstractPyMCGP):
         training = TrainingTensors(raw_X, torch.from_numpy(fitted.X), torch.from_numpy(fitted.y))
         outcome_scale = read_outcome_scale(getattr(self, "outcome_transform", None))
         ensemble = self._is_fully_bayesian
-        self._replace_state(
-            conditioned_state(fitted, observation, training, outcome_scale, parameters=parameters, ensemble=ensemble)
-        )
+        state = conditioned_state(fitted, observation, training, outcome_scale, parameters=parameters, ensemble=ensemble)
+        self._replace_state(replace(state, parts=parts))
         return self.eval()
 
     def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
@@ -134,7 +136,8 @@ class AbstractBuiltGP(AbstractPyMCGP):
             sigma: Known sd of each observation, ``n``, where the model was given ``train_Yvar``.
 
         Returns:
-            A ``pm.gp.Marginal`` or ``MarginalApprox`` whose ``marginal_likelihood`` was called, or ``(gp, {"gp": total})``.
+            A ``pm.gp.Marginal`` or ``MarginalApprox`` whose ``marginal_likelihood`` was called. For a sum of gps, that and its
+            components by name, ``(total, {"trend": trend, "field": field})``, or for the model of one, ``(gp, {"gp": total})``.
         """
         return build_default_gp(X, y, sigma)
 
@@ -219,11 +222,11 @@ class AbstractBuiltGP(AbstractPyMCGP):
 
     def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
         """Return the state of what was built with these draws ``S x ...`` of all hyperparameters."""
-        fitted, observation = built.given(data, draws, num_draws)
-        outcome_scale = read_outcome_scale(getattr(self, "outcome_transform", None))
-        return conditioned_state(
-            fitted, observation, self._training, outcome_scale, parameters=draws, ensemble=self._is_fully_bayesian
-        )
+        built = built if self._part is None else built.of(self._part)
+        scale, ensemble = read_outcome_scale(getattr(self, "outcome_transform", None)), self._is_fully_bayesian
+        given = built.given(data, draws, num_draws)
+        state = conditioned_state(*given, self._training, scale, parameters=draws, ensemble=ensemble)
+        return replace(state, parts=built.parts)
 
     def _initial_state(self) -> State:
         try:

@@ -15,10 +15,14 @@ from botorch.sampling import MCSampler
 from torch import Tensor
 
 from pymc_botorch.errors import DataError
+from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.fit.idata import draws_to_datatree, to_datatree
 from pymc_botorch.inference.fit.importance import WeightedDraws
+from pymc_botorch.inference.fit.options import check_counts
+from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
+from pymc_botorch.models.leave_one_out import of_draws
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,6 +142,36 @@ class AbstractEnsemble(AbstractBuiltGP):
         if targets.ndim == 1:
             targets = targets.unsqueeze(0)
         return super()._with_observations(X, inputs, targets, noise)
+
+    def leave_one_out(self, *, raw: bool = True, num_draws: int | None = 400) -> LeaveOneOut:
+        """Return what the model predicts of each training observation given all others, averaged over draws.
+
+        In each draw the prediction is that of :meth:`pymc_botorch.PyMCGP.leave_one_out`. The draws are given all observations;
+        Pareto-smoothed weights ``1 / p(y_i | y_-i, draw)`` make them draws given the others, so that hyperparameters follow
+        without another fit. All draws of the last fit are there for this (:attr:`idata`), not only those that the model keeps.
+
+        Args:
+            raw: As in ``PyMCGP.leave_one_out``.
+            num_draws: At most how many draws to take, evenly spaced; None takes all.
+
+        Returns:
+            As in ``PyMCGP.leave_one_out``, of the mixture, with ``pareto_k`` of the weights of each observation.
+
+        Raises:
+            UnsupportedError: As in ``PyMCGP.leave_one_out``.
+
+        Warns:
+            UserWarning: If there are too few draws, or Pareto's k says that their weights cannot be relied on.
+        """
+        with botorch_errors():
+            check_counts(num_draws=(1 if num_draws is None else num_draws, 1))
+        self._check_not_latent()
+        stacked = stack_draws(self.idata)
+        if stacked is None or not self.state.fitted.draws:  # a model without hyperparameters
+            return of_draws(self.state, {}, raw=raw)
+        count = stacked.count if num_draws is None else min(num_draws, stacked.count)
+        chosen = ((np.arange(count) + 0.5) * stacked.count / count).astype(int)
+        return of_draws(self.state, {name: values[chosen] for name, values in stacked.arrays.items()}, raw=raw)
 
     @property
     def idata(self) -> "xr.DataTree":

@@ -5,6 +5,7 @@ __all__ = ["FullyBayesianPyMCGP"]
 import inspect
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -210,7 +211,7 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             num_draws: How many draws to keep, evenly spaced over all chains; None keeps all. 16 is BoTorch's number; they carry
                 about 25 % Monte Carlo error in the sd between draws.
             model: The PyMC model; None takes the one in context.
-            given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``.
+            given: As in ``PyMCGP.from_fitted``: ``{"gp": total}`` for a component of a sum, or the components of a sum.
             jitter: What was added to the diagonal of the training covariance (of a latent gp, of its prior covariance), in
                 squared units of the targets; None reads it from the model.
             input_transform: The transform that was applied to the inputs before they entered the gp, already fitted.
@@ -240,9 +241,8 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
         """
         with botorch_errors():
-            fitted, observation, others = read_fitted_draws(
-                gp, idata, num_draws, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
-            )
-            self = cls._from_gp(fitted, observation, input_transform, outcome_transform, parameters=others)
+            options: dict[str, Any] = {"model": model, "jitter": jitter, "inputs_transformed": input_transform is not None}
+            read = partial(read_fitted_draws, idata=idata, num_draws=num_draws, **options)
+            self = cls._from_gp(read, gp, given, input_transform, outcome_transform)
         self._state = replace(self.state, idata=as_datatree(idata))
         return self

@@ -1,39 +1,20 @@
-"""Gradients of a model's predictions, and the posterior of its function's gradient."""
+"""Gradients of a model's predictions."""
 
-__all__ = ["GradientPosterior", "GradientsMixin", "gradient_posterior"]
+__all__ = ["GradientsMixin", "jacobian_of", "like", "read_points", "transformed"]
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from botorch.exceptions.errors import BotorchTensorDimensionError
 from torch import Tensor
 
-from pymc_botorch.graph.posterior.pointwise import gradients_at, mean_gradients_at
-from pymc_botorch.graph.posterior.slopes import gradient_covariance_at, refuse_rough
+from pymc_botorch.graph.posterior.pointwise import gradients_at
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mixture, with_sd
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.posterior.mixture import MixtureProcess
-from pymc_botorch.models.posterior.process import CompiledProcess
 from pymc_botorch.models.state import State
-
-
-class GradientPosterior[Array: (Tensor, np.ndarray)](NamedTuple):
-    """The posterior of a function's gradient at ``n`` points: a normal distribution.
-
-    Attributes:
-        mean: ``n x d``, in units of the outcome per unit of each input.
-        covariance: ``(n d) x (n d)``: point after point, the ``d`` entries of a gradient side by side.
-    """
-
-    mean: Array
-    covariance: Array
-
-    @property
-    def sd(self) -> Array:
-        """Standard deviation of each entry of the gradients, ``n x d``."""
-        return self.covariance.diagonal().clip(0.0).reshape(self.mean.shape) ** 0.5
 
 
 class GradientsMixin:
@@ -79,7 +60,7 @@ class GradientsMixin:
             >>> model.predictive_gradients(X).mean_gradient.shape
             (8, 1)
         """
-        points = _points(self, X)
+        points = read_points(self, X)
         self.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
         *lead, d = points.shape
         draws, state = self._is_fully_bayesian, self.state
@@ -92,74 +73,7 @@ class GradientsMixin:
             shaped = [np.moveaxis(value, len(batch) - 1, 0) for value in shaped]
         result = with_sd(*shaped)
         result = mixture(result) if draws else result
-        return PredictiveGradients(*(_like(X, part) for part in result))
-
-
-def gradient_posterior[Array: (Tensor, np.ndarray)](model: GradientsMixin, X: Array) -> GradientPosterior[Array]:
-    """Return the posterior of the gradient of a model's function, jointly at the rows of ``X``.
-
-    Its mean is the gradient of the posterior mean. Its covariance says how sure the model is of a slope; it is not the
-    ``variance_gradient`` of :meth:`predictive_gradients <pymc_botorch.PyMCGP.predictive_gradients>`.
-
-    Args:
-        model: A fitted gp.
-        X: Points, ``n x d``, in raw units.
-
-    Returns:
-        Mean ``n x d`` and covariance ``(n d) x (n d)`` in raw units, through both transforms: tensors for a tensor, in its
-        dtype, NumPy arrays for an array. In a column that a kernel takes as an index they are zero.
-
-    Raises:
-        UnsupportedError: If the functions have no derivative that can be computed (PyMC's kernels Matern12, Exponential and
-            Circular; a rough kernel of your own is not recognised, and gives nonsense), the outcome transform is not linear,
-            or the model was conditioned on more observations.
-        BotorchTensorDimensionError: If ``X`` is not ``n x d``.
-
-    Example:
-        >>> import numpy as np, pymc as pm, pymc_botorch
-        >>> X = np.linspace(0, 1, 8)[:, None]
-        >>> with pm.Model():
-        ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
-        ...     y_ = gp.marginal_likelihood("y", X, X[:, 0] ** 2, sigma=0.1)
-        ...     model = pymc_botorch.PyMCGP.from_fitted(gp, {})
-        >>> slope = pymc_botorch.gradient_posterior(model, X)
-        >>> slope.mean.shape, slope.covariance.shape, slope.sd.shape
-        ((8, 1), (8, 8), (8, 1))
-    """
-    points = _points(model, X)
-    if points.ndim != 2:
-        raise BotorchTensorDimensionError(f"X has shape {tuple(points.shape)}. Pass n x {model.num_inputs} points.")
-    if model._is_fully_bayesian:
-        raise UnsupportedModelError(
-            "The posterior of a gradient over draws is a mixture, not a normal distribution. Take predictive_gradients, or make "
-            "a PyMCGP.from_fitted of each draw."
-        )
-    process = model.state.process
-    if not isinstance(process, CompiledProcess):
-        raise UnsupportedModelError(
-            "This model was conditioned on more observations, and their covariance with gradients is not computed. Refit the "
-            "gp to all data, or take predictive_gradients."
-        )
-    model.eval()  # type: ignore[attr-defined]  # of the model that this is mixed into
-    points.requires_grad_()
-    inputs = _transformed(model, points)
-    jacobian = _jacobian(inputs, points)  # n x d of the gp x d
-    at = inputs.detach().numpy()
-    posterior = process.posterior
-    n, d = at.shape
-    with botorch_errors():
-        refuse_rough(model.state.fitted.graph.rough)
-        (mean,) = posterior(mean_gradients_at, at)
-    covariance, axes = np.empty((n, d, n, d)), np.eye(d)
-    for a in range(d):
-        for b in range(a + 1):
-            (block,) = posterior(gradient_covariance_at, at, axes[a], axes[b])  # n x n
-            covariance[:, a, :, b], covariance[:, b, :, a] = block, block.T
-    scale = model.state.outcome_scale.scale
-    mean = scale * np.einsum("na,nai->ni", mean, jacobian)
-    covariance = scale**2 * np.einsum("nai,namb,mbj->nimj", jacobian, covariance, jacobian, optimize=True)
-    n, d = points.shape
-    return GradientPosterior(_like(X, mean), _like(X, covariance.reshape(n * d, n * d)))
+        return PredictiveGradients(*(like(X, part) for part in result))
 
 
 def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
@@ -168,8 +82,8 @@ def _exact_slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     Of draws, all come first: ``S x N``, ``S x N x d``.
     """
     points.requires_grad_()
-    inputs = _transformed(model, points)
-    jacobian = _jacobian(inputs, points)  # N x d of the gp x d
+    inputs = transformed(model, points)
+    jacobian = jacobian_of(inputs, points)  # N x d of the gp x d
     at = inputs.detach().numpy()
     process = model.state.process
     processes = process.processes if isinstance(process, MixtureProcess) else (process,)
@@ -187,13 +101,13 @@ def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     batch = model.state.process.batch_shape
     own = points.reshape(len(points), *(1,) * len(batch), 1, points.shape[-1])
     own = own.expand(len(points), *batch, 1, points.shape[-1]).clone().requires_grad_()  # N x B x 1 x d
-    mean, cov = model.state.process.joint(_transformed(model, own))
+    mean, cov = model.state.process.joint(transformed(model, own))
     outputs = [mean.squeeze(-1), cov.squeeze((-2, -1))]  # N x B
     slopes = [torch.autograd.grad(out.sum(), own, retain_graph=True)[0].squeeze(-2) for out in outputs]
     return [value.detach().movedim(0, len(batch)).numpy() for value in (*outputs, *slopes)]
 
 
-def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
+def read_points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
     """Return a copy of ``X`` in float64, checked, for a model whose gradients can be had."""
     if (transform := model.state.outcome_scale.transform) is not None:
         raise UnsupportedModelError(
@@ -211,7 +125,7 @@ def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
     return points.to(torch.float64).clone()
 
 
-def _transformed(model: GradientsMixin, points: Tensor) -> Tensor:
+def transformed(model: GradientsMixin, points: Tensor) -> Tensor:
     """Return points as the gp takes them, differentiable."""
     inputs: Tensor = model.transform_inputs(points)  # type: ignore[attr-defined]  # of the model that this is mixed into
     if inputs.shape[:-1] != points.shape[:-1]:
@@ -221,7 +135,7 @@ def _transformed(model: GradientsMixin, points: Tensor) -> Tensor:
     return inputs
 
 
-def _jacobian(inputs: Tensor, points: Tensor) -> np.ndarray:
+def jacobian_of(inputs: Tensor, points: Tensor) -> np.ndarray:
     """Return ``∂inputs/∂points`` of each row, ``n x d of inputs x d of points``."""
     if inputs is points:
         return np.broadcast_to(np.eye(points.shape[-1]), (*points.shape, points.shape[-1]))
@@ -234,7 +148,7 @@ def _jacobian(inputs: Tensor, points: Tensor) -> np.ndarray:
     return torch.stack(rows, dim=-2).numpy()
 
 
-def _like(X: Tensor | np.ndarray, values: np.ndarray) -> Any:
+def like(X: Tensor | np.ndarray, values: np.ndarray) -> Any:
     """Return values as a tensor of the dtype and device of ``X`` where that is one."""
     if isinstance(X, Tensor):
         return torch.from_numpy(np.array(values)).to(X if X.is_floating_point() else torch.float64)

@@ -4,6 +4,7 @@ __all__ = ["PyMCGP"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from botorch.models.transforms.input import InputTransform
@@ -33,8 +34,9 @@ class PyMCGP(AbstractBuiltGP):
 
     The model is written as a function ``build_gp(X, y)``, or as a method of this name in a subclass: plain PyMC, run inside a
     ``pm.Model`` whose coords have ``feature`` and ``obs_id``. ``X`` (``n x d``) and ``y`` (``n``) are symbolic: ``d`` is
-    ``X.type.shape[1]``, and they go into ``marginal_likelihood`` as they are. It returns the gp, or ``(gp, {"gp": total})`` for
-    a component of a sum. With known noise it is ``build_gp(X, y, sigma)``: ``sigma`` (``n``) is the sd of each observation.
+    ``X.type.shape[1]``, and they go into ``marginal_likelihood`` as they are. It returns the gp; of a sum
+    ``(total, {"trend": trend, "field": field})``, whose components :meth:`component` has, or ``(trend, {"gp": total})`` for the
+    model of one. With known noise it is ``build_gp(X, y, sigma)``: ``sigma`` (``n``) is the sd of each observation.
 
     A builder is run, and its functions are compiled, once in a process for its code, what that closes over, the attributes of
     a subclass and ``d``: later models, with other data, outcomes or known noise, cost their arithmetic only.
@@ -160,7 +162,8 @@ class PyMCGP(AbstractBuiltGP):
             point: One value for each parameter, as ``pm.find_MAP()`` returns them (transformed copies and deterministics
                 may be there too), or ArviZ data with one posterior draw.
             model: The PyMC model; None takes the one in context.
-            given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``.
+            given: For an additive component, as in ``gp.conditional``: ``{"gp": total}``. For a sum, its components by name,
+                ``{"trend": trend, "field": field}``, which :meth:`component` then has.
             jitter: What was added to the diagonal of the training covariance; None reads it from the model (PyMC's
                 default is 1e-6). It is absolute, in squared units of the targets.
             input_transform: The transform that was applied to the inputs *before* they entered the gp, already fitted.
@@ -191,10 +194,9 @@ class PyMCGP(AbstractBuiltGP):
             (torch.Size([2, 1]), torch.Size([2, 1]))
         """
         with botorch_errors():
-            fitted, observation = read_fitted(
-                gp, point, model=model, given=given, jitter=jitter, inputs_transformed=input_transform is not None
-            )
-            return cls._from_gp(fitted, observation, input_transform, outcome_transform, parameters={})
+            transformed = input_transform is not None
+            read = partial(read_fitted, point=point, model=model, jitter=jitter, inputs_transformed=transformed)
+            return cls._from_gp(read, gp, given, input_transform, outcome_transform)
 
     @property
     def point(self) -> dict[str, Any]:

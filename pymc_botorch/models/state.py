@@ -4,7 +4,7 @@ __all__ = ["State", "TrainingTensors", "conditioned_state", "prior_process", "re
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.inference.components import Parts
 from pymc_botorch.inference.fit.idata import SampleRecord
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.fit.sampling import SamplingResult
@@ -60,6 +61,8 @@ class State:
         result: What the last fit did; None where there was none, or its hyperparameters were replaced.
         sample: All draws of the last fit by draws, else None.
         idata: ArviZ data that the draws were taken from, else None.
+        parts: The sum and its components by name, where the gp is a sum or a component of one; :meth:`part` gives them the
+            data and draws.
     """
 
     fitted: FittedGP
@@ -73,6 +76,7 @@ class State:
     result: FitResult | SamplingResult | None = None
     sample: SampleRecord | None = None
     idata: "xr.DataTree | None" = None
+    parts: Parts = field(default_factory=dict)
 
     @property
     def is_ensemble(self) -> bool:
@@ -88,6 +92,13 @@ class State:
     def jitter(self) -> float:
         """PyMC's jitter on the training covariance; a sparse approximation has it on its inducing points only."""
         return 0.0 if self.fitted.kind == "sparse" else self.fitted.jitter
+
+    def part(self, name: str) -> FittedGP:
+        """Return a part of the sum, given the present data and draws."""
+        part, own = self.parts[name][0], self.fitted
+        draws = {**part.draws, **self.parameters, **own.draws}
+        given = part.with_draws_of_model(draws, own.num_draws).with_data(own.training_data)
+        return replace(given, tier=own.tier, is_built=own.is_built)
 
     @cached_property
     def observation_process(self) -> AbstractProcess | None:
@@ -144,9 +155,10 @@ def conditioned_state(
 
 def reconditioned(state: State, fitted: FittedGP, parameters: Mapping[str, np.ndarray]) -> State:
     """Return the state with another gp, data or hyperparameters, of which there is no fit."""
-    return conditioned_state(
+    conditioned = conditioned_state(
         fitted, state.observation, state.training, state.outcome_scale, parameters=parameters, ensemble=state.is_ensemble
     )
+    return replace(conditioned, parts=state.parts)
 
 
 def prior_process(state: State) -> AbstractProcess:

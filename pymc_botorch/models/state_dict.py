@@ -96,7 +96,10 @@ class StateDictMixin(TrainingDataMixin):
             self.eval()  # type: ignore[attr-defined]
             X = self.transform_inputs(training.raw_X)  # type: ignore[attr-defined]
             y = raw_Y if is_latent or transform is None else transform(raw_Y, X=X)[0]
-            fitted = with_noise_scaled(fitted, state.outcome_scale.scale / outcome_scale.scale)
+            factor = state.outcome_scale.scale / outcome_scale.scale
+            fitted = with_noise_scaled(fitted, factor)
+            parts = {name: (with_noise_scaled(state.part(name), factor), noisy) for name, (_, noisy) in state.parts.items()}
+            state = replace(state, parts=parts)
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()
             fitted = fitted.with_data(TrainingData(X.numpy(), targets, fitted.training_data.sigma))
         loaded = reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)

@@ -499,8 +499,34 @@ def test_gradients_of_predictions_are_those_of_the_mixture(case: Case, model: Fu
         torch.testing.assert_close(a, torch.from_numpy(b), **SINGLE)
     fantasy = model.fantasize(inputs(4, 1, 2), sampler(2))
     assert fantasy.predictive_gradients(X).sd_gradient.shape == (2, 4, 5, 2)
-    with pytest.raises(UnsupportedError, match="is a mixture"):
-        pymc_botorch.gradient_posterior(model, X)
+    with pytest.raises(UnsupportedError, match="conditioned on more observations"):
+        pymc_botorch.gradient_posterior(fantasy, X)
+
+
+@pytest.mark.parametrize("transformed", [False, True])
+def test_the_posterior_of_a_gradient_has_the_moments_of_the_mixture(case: Case, transformed: bool) -> None:
+    options: dict[str, object] = {}
+    if transformed:
+        outcome = Standardize(m=1)
+        outcome(10 + 3 * inputs(5, 1))
+        bounds = torch.tensor([[0.0, -1.0], [3.0, 1.0]], dtype=torch.double)
+        options = {"input_transform": Normalize(2, bounds=bounds), "outcome_transform": outcome.eval()}
+    model, X = of(case, **options), inputs(4, 2)
+    alone = [pymc_botorch.gradient_posterior(m, X) for m in singles(case, model, **options)]
+    means, covariances = torch.stack([one.mean for one in alone]), torch.stack([one.covariance for one in alone])
+    flat = means.reshape(S, -1)
+    found = pymc_botorch.gradient_posterior(model, X)
+    torch.testing.assert_close(found.mean, means.mean(0), **SINGLE)
+    expected = covariances.mean(0) + torch.cov(flat.T, correction=0)
+    torch.testing.assert_close(found.covariance, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.sd, expected.diagonal().sqrt().reshape(4, 2))
+    torch.testing.assert_close(found.mean, model.predictive_gradients(X).mean_gradient, **SINGLE)
+    parts = pymc_botorch.gradient_posterior(model, X.numpy(), per_draw=True)
+    assert parts.mean.shape == parts.sd.shape == (S, 4, 2)
+    np.testing.assert_allclose(parts.covariance, covariances.numpy(), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(parts.sd[1], alone[1].sd.numpy())
+    with pytest.raises(UnsupportedError, match="per_draw is True, but the model has one point"):
+        pymc_botorch.gradient_posterior(singles(case, model, **options)[0], X, per_draw=True)
 
 
 def test_draws_are_spread_evenly_over_all_chains(case: Case) -> None:

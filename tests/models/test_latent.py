@@ -374,8 +374,14 @@ def test_outcomes_are_refused_with_the_reason(model: FullyBayesianPyMCGP) -> Non
     for attempt in refused.values():
         with pytest.raises(UnsupportedError, match=r"not the function plus Gaussian noise.*as an objective"):
             attempt()
-    with pytest.raises(UnsupportedError, match="is a mixture"):
-        pymc_botorch.gradient_posterior(model, X)
+
+
+def test_the_gradient_of_a_latent_function_has_the_moments_of_its_draws(model: FullyBayesianPyMCGP) -> None:
+    X = inputs(2, 2)
+    draws, mixture = (pymc_botorch.gradient_posterior(model, X, per_draw=flag) for flag in (True, False))
+    torch.testing.assert_close(mixture.mean, model.predictive_gradients(X).mean_gradient, **REFERENCE)
+    between = torch.cov(draws.mean.reshape(S, -1).T, correction=0)
+    torch.testing.assert_close(mixture.covariance, draws.covariance.mean(0) + between, rtol=1e-9, atol=1e-9)
 
 
 def test_other_data_are_refused_and_the_same_change_nothing(model: FullyBayesianPyMCGP) -> None:
