@@ -16,7 +16,6 @@ from botorch.models.transforms.outcome import OutcomeTransform
 from botorch.utils.datasets import SupervisedDataset
 from botorch.utils.types import DEFAULT, _DefaultType
 from gpytorch.models import GP
-from torch import Tensor
 
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
@@ -26,6 +25,7 @@ from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
+from pymc_botorch.models.tensors import ArrayLike
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
 from pymc_botorch.models.transforms import fitted_copy, raw_inputs, read_outcome_scale
@@ -64,9 +64,9 @@ class AbstractBuiltGP(AbstractPyMCGP):
 
     def __init__(
         self,
-        train_X: Tensor,
-        train_Y: Tensor,
-        train_Yvar: Tensor | None = None,
+        train_X: ArrayLike,
+        train_Y: ArrayLike,
+        train_Yvar: ArrayLike | None = None,
         outcome_transform: OutcomeTransform | _DefaultType | None = DEFAULT,
         input_transform: InputTransform | None = None,
         *,

@@ -17,6 +17,11 @@ from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, 
 from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.posterior.process import CompiledProcess
 from pymc_botorch.models.state import State
+from pymc_botorch.models.tensors import ArrayLike, as_tensor
+
+SEVERAL_POINTS = (
+    "The input transform makes several points of one, so that a point has no gradient of its own. Use a model without it."
+)
 
 
 class GradientPosterior[Array: (Tensor, np.ndarray)](NamedTuple):
@@ -51,7 +56,7 @@ class GradientsMixin:
     def num_inputs(self) -> int:
         """Number of columns of raw inputs."""
 
-    def predictive_gradients(self, X: Tensor | np.ndarray) -> PredictiveGradients:
+    def predictive_gradients(self, X: ArrayLike) -> PredictiveGradients:
         """Return mean, variance and standard deviation at points, and their gradients in ``X``.
 
         They are those of the noise-free function, in raw units through both transforms. The gradient of the variance is not
@@ -193,15 +198,18 @@ def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     return [value.detach().movedim(0, len(batch)).numpy() for value in (*outputs, *slopes)]
 
 
-def _points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
+def _points(model: GradientsMixin, X: ArrayLike) -> Tensor:
     """Return a copy of ``X`` in float64, checked, for a model whose gradients can be had."""
     if (transform := model.state.outcome_scale.transform) is not None:
         raise UnsupportedModelError(
-            f"The outcome transform {type(transform).__name__} is not linear, so that the function in raw "
-            "units is not Gaussian. Use Standardize, or take gradients of posterior(X) by torch."
+            f"The outcome transform {type(transform).__name__} is not linear, or not the same everywhere, so that gradients do "
+            "not follow from those of the gp. Use Standardize, or take gradients of posterior(X) by torch."
         )
+    transform: Any = getattr(model, "input_transform", None)
+    if transform is not None and transform.is_one_to_many and transform.transform_on_eval:
+        raise UnsupportedModelError(SEVERAL_POINTS)
     d = model.num_inputs
-    points = X.detach().cpu() if isinstance(X, Tensor) else torch.from_numpy(np.array(X, dtype=np.float64))
+    points = as_tensor("X", X).detach().cpu()
     if points.ndim < 1 or points.shape[-1] != d:
         raise BotorchTensorDimensionError(
             f"X has shape {tuple(points.shape)}. Pass ... x {d} points, as the model was fitted to."
@@ -215,9 +223,7 @@ def _transformed(model: GradientsMixin, points: Tensor) -> Tensor:
     """Return points as the gp takes them, differentiable."""
     inputs: Tensor = model.transform_inputs(points)  # type: ignore[attr-defined]  # of the model that this is mixed into
     if inputs.shape[:-1] != points.shape[:-1]:
-        raise UnsupportedModelError(
-            "The input transform makes several points of one, so that a point has no gradient of its own. Use a model without it."
-        )
+        raise UnsupportedModelError(SEVERAL_POINTS)
     return inputs
 
 
@@ -234,7 +240,7 @@ def _jacobian(inputs: Tensor, points: Tensor) -> np.ndarray:
     return torch.stack(rows, dim=-2).numpy()
 
 
-def _like(X: Tensor | np.ndarray, values: np.ndarray) -> Any:
+def _like(X: ArrayLike, values: np.ndarray) -> Any:
     """Return values as a tensor of the dtype and device of ``X`` where that is one."""
     if isinstance(X, Tensor):
         return torch.from_numpy(np.array(values)).to(X if X.is_floating_point() else torch.float64)

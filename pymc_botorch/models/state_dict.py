@@ -93,7 +93,7 @@ class StateDictMixin(TrainingDataMixin):
         outcome_scale = read_outcome_scale(transform)
         if keep_transforms:
             self.eval()  # type: ignore[attr-defined]
-            X = self.transform_inputs(training.raw_X)  # type: ignore[attr-defined]
+            X = self._transformed(training.raw_X)
             y = raw_Y if is_latent or transform is None else transform(raw_Y, X=X)[0]
             fitted = fitted.with_noise_scaled(state.outcome_scale.scale / outcome_scale.scale)
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()

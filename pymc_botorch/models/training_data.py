@@ -19,6 +19,8 @@ from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.state import TrainingTensors
+from pymc_botorch.models.tensors import ArrayLike, as_column, as_tensor
+from pymc_botorch.models.transforms import check_fixed
 
 type UnitsOfPriors = Literal["scaled", "natural"]
 
@@ -40,9 +42,9 @@ class PreparedData(NamedTuple):
 
 
 def prepare(
-    train_X: Tensor,
-    train_Y: Tensor,
-    train_Yvar: Tensor | None,
+    train_X: ArrayLike,
+    train_Y: ArrayLike,
+    train_Yvar: ArrayLike | None,
     outcome_transform: OutcomeTransform | _DefaultType | None,
     input_transform: InputTransform | None,
     units: UnitsOfPriors,
@@ -62,6 +64,8 @@ def prepare(
         InputDataError: If they are not finite, or a variance is negative.
         UnsupportedError: For several outcomes, or batches of data sets.
     """
+    train_X, train_Y = as_tensor("train_X", train_X), as_column("train_Y", train_Y)
+    train_Yvar = None if train_Yvar is None else as_column("train_Yvar", train_Yvar)
     _check_tensors(train_X, train_Y, train_Yvar)
     if units not in ("scaled", "natural"):
         raise InvalidDataError(f"The class says units = {units!r}. Say 'scaled' or 'natural'.")
@@ -73,6 +77,7 @@ def prepare(
     ):
         if not isinstance(given, expected | None):
             raise InvalidDataError(f"{name} is a {type(given).__name__}. Pass a BoTorch {expected.__name__}.")
+        check_fixed(name, given)
     raw_X, Y = train_X.detach().to("cpu", torch.float64), train_Y.detach().to("cpu", torch.float64)
     Yvar = None if train_Yvar is None else train_Yvar.detach().to("cpu", torch.float64)
     with torch.no_grad():
@@ -99,9 +104,6 @@ def prepare(
 
 
 def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
-    for name, tensor in (("train_X", X), ("train_Y", Y), ("train_Yvar", Yvar)):
-        if not isinstance(tensor, Tensor) and not (tensor is None and name == "train_Yvar"):
-            raise InvalidDataError(f"{name} is a {type(tensor).__name__}. Pass a torch.Tensor.")
     if Y.ndim > 1 and Y.shape[-1] > 1:
         raise UnsupportedModelError(
             f"train_Y has {Y.shape[-1]} columns, but a model has one outcome. Fit a gp for each and join the models in "
