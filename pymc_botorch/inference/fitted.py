@@ -38,6 +38,7 @@ class FittedGP:
         tier: How the posterior is compiled.
         raw_X: The data that the PyMC model computes the gp's inputs from, if it does; else None.
         is_built: Whether a builder made it from data.
+        raw_y: The data that the PyMC model computes the gp's outcomes from, if it does, NaN where unknown; else None.
     """
 
     graph: PosteriorGraph
@@ -49,6 +50,7 @@ class FittedGP:
     tier: Tier
     raw_X: np.ndarray | None
     is_built: bool = False
+    raw_y: np.ndarray | None = None
 
     @property
     def is_latent(self) -> bool:
@@ -249,5 +251,6 @@ def read_fitted_graphs(
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
         own: dict[str, Role] = {"X": "X", "y": "y"}
         own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
-        graphs.append((FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X), sources))
+        raw = {"raw_X": observations.raw_X, "raw_y": observations.raw_y}
+        graphs.append((FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, **raw), sources))
     return graphs

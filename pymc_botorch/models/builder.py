@@ -28,7 +28,7 @@ from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.tensors import ArrayLike
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
-from pymc_botorch.models.transforms import fitted_copy, raw_inputs, read_outcome_scale
+from pymc_botorch.models.transforms import check_outcomes, fitted_copy, raw_inputs, read_outcome_scale
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -92,6 +92,7 @@ class AbstractBuiltGP(AbstractPyMCGP):
         """Return the model of a gp fitted in PyMC, with copies of the transforms that were applied to its data."""
         raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
         read_outcome_scale(outcome_transform)  # checks it
+        check_outcomes(outcome_transform, fitted.X, fitted.y, fitted.raw_y)
         self = cls.__new__(cls)
         Model.__init__(self)
         self._set_transforms(*(transform and fitted_copy(transform) for transform in (input_transform, outcome_transform)))

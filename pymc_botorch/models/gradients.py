@@ -205,8 +205,8 @@ def _points(model: GradientsMixin, X: ArrayLike) -> Tensor:
             f"The outcome transform {type(transform).__name__} is not linear, or not the same everywhere, so that gradients do "
             "not follow from those of the gp. Use Standardize, or take gradients of posterior(X) by torch."
         )
-    transform: Any = getattr(model, "input_transform", None)
-    if transform is not None and transform.is_one_to_many and transform.transform_on_eval:
+    of_inputs: Any = getattr(model, "input_transform", None)
+    if of_inputs is not None and of_inputs.is_one_to_many and of_inputs.transform_on_eval:
         raise UnsupportedModelError(SEVERAL_POINTS)
     d = model.num_inputs
     points = as_tensor("X", X).detach().cpu()

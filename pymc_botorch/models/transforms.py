@@ -1,6 +1,6 @@
 """Transforms of users, and what they mean for a posterior: raw training inputs, offset and scale."""
 
-__all__ = ["OutcomeScale", "check_fixed", "fitted_copy", "raw_inputs", "read_outcome_scale", "undo"]
+__all__ = ["OutcomeScale", "check_fixed", "check_outcomes", "fitted_copy", "raw_inputs", "read_outcome_scale", "undo"]
 
 import copy
 from typing import NamedTuple
@@ -86,6 +86,38 @@ def fitted_copy[Transform: (InputTransform, OutcomeTransform)](transform: Transf
         if hasattr(part, "learn_coefficients"):
             part.learn_coefficients = False
     return copied
+
+
+def check_outcomes(outcome_transform: OutcomeTransform | None, X: np.ndarray, y: np.ndarray, source: np.ndarray | None) -> None:
+    """Refuse an outcome that is scaled inside the PyMC model unless the transform does the same.
+
+    Args:
+        outcome_transform: What was applied to raw outcomes; fitted.
+        X: Inputs as the gp saw them, ``n x d``.
+        y: Outcomes as the gp saw them, ``n``.
+        source: The data that they were computed from inside the PyMC model, NaN where unknown; None where they were not.
+
+    Raises:
+        InvalidDataError: If there is no transform, or another one.
+    """
+    if source is None:
+        return
+    if outcome_transform is None:
+        raise InvalidDataError(
+            "The gp's y is computed inside the PyMC model (scaled or transformed), so that predictions would not be in the units "
+            "of its data. Pass outcome_transform=..., for example a fitted botorch Standardize, that does the same to raw "
+            "outcomes; or transform the data before they enter the model."
+        )
+    if np.isnan(source).any():
+        return
+    with torch.no_grad():
+        raw_Y = torch.from_numpy(source).unsqueeze(-1)
+        applied = fitted_copy(outcome_transform).double()(raw_Y, X=torch.from_numpy(X))[0].squeeze(-1).numpy()
+    if not np.allclose(applied, y, rtol=1e-6, atol=1e-8 * np.abs(y).max()):
+        raise InvalidDataError(
+            "The outcome_transform does not do what the PyMC model does to its outcomes (for the first observation, "
+            f"{source[0]:g}, it gives {applied[0]:g} instead of {y[0]:g}). Pass the same transform."
+        )
 
 
 def raw_inputs(input_transform: InputTransform | None, X: np.ndarray, source: np.ndarray | None) -> Tensor:

@@ -221,3 +221,32 @@ def test_a_gp_fitted_in_pymc_takes_columns_appended_at_predictions() -> None:
     chained = ChainedInputTransform(a=AppendFeatures(10 * W), n=Normalize(2, bounds=unit))
     inside = PyMCGP.from_fitted(gp, {}, model=pm_model, input_transform=chained)
     assert inside.posterior(10 * x).mean.shape == (4, 6, 1)
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_an_outcome_scaled_inside_the_model_is_predicted_in_its_units_by_the_same_transform(table: bool) -> None:
+    case = marginal()
+    raw_y = 50 * case.y + 350
+    same = Standardize(1)
+    z = same(torch.from_numpy(raw_y)[:, None])[0].squeeze(-1).numpy()
+    sd = raw_y.std(ddof=1)
+    expected: dict[str, Any] = {"inside": None, "before": None}
+    for where in expected:
+        with pm.Model() as pm_model:
+            held = pm.Data("raw", np.column_stack([raw_y, case.X]) if table else raw_y)
+            raw = held[:, 0] if table else held
+            gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=0.4))
+            gp.marginal_likelihood("y", case.X, (raw - raw.mean()) / sd if where == "inside" else z, sigma=0.1)
+        model = PyMCGP.from_fitted(gp, {}, model=pm_model, outcome_transform=same.eval())
+        expected[where] = model.posterior(case.X).mean
+    torch.testing.assert_close(expected["inside"], expected["before"])
+    assert (expected["inside"].squeeze(-1) - torch.from_numpy(raw_y)).abs().max() < 10
+
+
+def test_an_outcome_that_the_model_only_picks_needs_no_transform() -> None:
+    case = marginal()
+    with pm.Model() as pm_model:
+        held = pm.Data("table", np.column_stack([np.arange(12), case.y]))
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=0.4))
+        gp.marginal_likelihood("y", case.X, held[:, 1], sigma=0.1)
+    PyMCGP.from_fitted(gp, {}, model=pm_model)
