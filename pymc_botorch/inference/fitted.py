@@ -168,7 +168,7 @@ class FittedGP:
         """
         functions = compiled_posterior(self.graph, self.tier)
         self._check_categories(functions)
-        return (condition(functions, self._values(s), n=len(self.X)) for s in range(self.num_draws))
+        return (condition(functions, self._values(s), n=len(self.X), y=self.y) for s in range(self.num_draws))
 
     def prior(self) -> Iterator[ConditionedPosterior]:
         """Yield the prior at each draw: the posterior given no data, with what the model computed from its data as it was."""
@@ -177,7 +177,7 @@ class FittedGP:
         none = replace(self, data={name: array[:0] if name in ("X", "y") else array for name, array in self.data.items()})
         if (latent := self.graph.latent) is not None:
             none = replace(none, draws={**self.draws, latent: self.draws[latent][:, :0]})
-        return (condition(functions, none._values(s), n=0, noise=no_noise) for s in range(self.num_draws))
+        return (condition(functions, none._values(s), n=0, noise=no_noise, y=self.y) for s in range(self.num_draws))
 
     def _inputs(self, draw: int) -> list[np.ndarray]:
         symbols = self.graph.inputs
@@ -251,6 +251,6 @@ def read_fitted_graphs(
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
         own: dict[str, Role] = {"X": "X", "y": "y"}
         own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
-        raw = {"raw_X": observations.raw_X, "raw_y": observations.raw_y}
-        graphs.append((FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, **raw), sources))
+        fitted = FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X, raw_y=observations.raw_y)
+        graphs.append((fitted, sources))
     return graphs

@@ -6,7 +6,7 @@ import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.mistakes import refuse_arguments, refuse_numpyro, warn_of_a_default_model
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.tensors import ArrayLike
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
@@ -71,13 +72,17 @@ class AbstractBuiltGP(AbstractPyMCGP):
         input_transform: InputTransform | None = None,
         *,
         build_gp: Callable[..., Any] | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_arguments(type(self).__name__, unknown)
         if not (build_gp is None or callable(build_gp)):
             raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
         prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
         Model.__init__(self)
         self._set_transforms(prepared.input_transform, prepared.outcome_transform)
         self._prepared, self._build_function = prepared, build_gp
+        if self._uses_default_model:
+            warn_of_a_default_model(type(self), AbstractBuiltGP)
 
     @classmethod
     def _from_gp(
@@ -170,6 +175,11 @@ class AbstractBuiltGP(AbstractPyMCGP):
             return None
         mll.likelihood = self.likelihood  # as fitted
         return mll.eval()
+
+    @property
+    def pyro_model(self) -> NoReturn:
+        """Refuse ``fit_fully_bayesian_model_nuts``, which reads it."""
+        refuse_numpyro()
 
     @property
     def _training(self) -> TrainingTensors:

@@ -22,7 +22,8 @@ from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.gradients import GradientsMixin
 from pymc_botorch.models.inputs import InputsMixin
 from pymc_botorch.models.likelihoods import gaussian_likelihood
-from pymc_botorch.models.posterior.normal import add_noise, normal_at
+from pymc_botorch.models.mistakes import warn_of_a_device
+from pymc_botorch.models.posterior.normal import PosteriorNormal, add_noise, normal_at
 from pymc_botorch.models.posterior.process import AbstractProcess
 from pymc_botorch.models.state import prior_process
 from pymc_botorch.models.state_dict import StateDictMixin
@@ -110,7 +111,7 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, GPyTorchModel,
         offset, scale = self.outcome_scale.offset, self.outcome_scale.scale
         if (offset, scale) == (0.0, 1.0):
             return mvn
-        return MultivariateNormal((mvn.mean - offset) / scale, mvn.lazy_covariance_matrix * scale**-2)
+        return PosteriorNormal((mvn.mean - offset) / scale, mvn.lazy_covariance_matrix * scale**-2)
 
     def condition_on_observations(self, X: ArrayLike, Y: ArrayLike, noise: ArrayLike | None = None, **kwargs: Any) -> Self:
         """Return this model given more observations, with the same hyperparameters.
@@ -229,6 +230,15 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, GPyTorchModel,
 
     def _revert_to_original_inputs(self) -> None:
         """Do nothing: ``train_inputs`` follows the mode by itself."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the model as it is; a warning says so where a device is named that it is not moved to."""
+        warn_of_a_device(*args, **kwargs)
+        return super().to(*args, **kwargs)
+
+    def cuda(self, device: Any = None) -> Self:
+        """Return the model as it is, with a warning."""
+        return self.to("cuda" if device is None else device)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Self:
         """Return the model as it is, in float64 on the CPU: inputs and outputs are cast.

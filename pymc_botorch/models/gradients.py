@@ -95,7 +95,7 @@ class GradientsMixin:
         shaped = [value.reshape((*batch, *lead, *value.shape[len(batch) + 1 :])) for value in values]
         if draws:  # to the front
             shaped = [np.moveaxis(value, len(batch) - 1, 0) for value in shaped]
-        result = with_sd(*shaped)
+        result = with_sd(*shaped, floor=state.process.variance_floor.min().item())
         result = mixture(result) if draws else result
         return PredictiveGradients(*(_like(X, part) for part in result))
 
