@@ -236,4 +236,7 @@ class AbstractBuiltGP(AbstractPyMCGP):
             point = built.scales.constrained(built.scales.support_point(values), values)
             return self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
         except AttributeError as error:  # of the user's; torch would take it for a missing attribute of the model
-            raise RuntimeError(f"build_gp failed: {error}") from error
+            raised = RuntimeError(f"build_gp failed: {error}")
+            for note in getattr(error, "__notes__", ()):
+                raised.add_note(note)
+            raise raised from error

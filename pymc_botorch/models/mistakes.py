@@ -49,11 +49,8 @@ def warn_of_a_default_model(cls: type, base: type) -> None:
         if hasattr(base, name) or name.startswith("__") or method.__module__.startswith("pymc_botorch."):
             continue
         plain = name.lower().replace("_", "")
-        if (
-            plain in ("build", "model", "gp")
-            or difflib.get_close_matches(plain, ["buildgp", "buildmodel"], cutoff=0.7)
-            or _takes_data(method)
-        ):
+        is_close = plain in ("build", "model", "gp") or difflib.get_close_matches(plain, ["buildgp", "buildmodel"], cutoff=0.7)
+        if is_close or _takes_data(method):
             _warned.add(cls)
             warnings.warn(
                 f"{cls.__name__} has a method {name}, but no build_gp, so that its model is BoTorch's default. Call the method "
@@ -80,8 +77,8 @@ def warn_of_a_device(*args: Any, **kwargs: Any) -> None:
 def refuse_numpyro() -> NoReturn:
     """Raise for BoTorch's ``fit_fully_bayesian_model_nuts``, which samples models of NumPyro."""
     raise UnsupportedModelError(
-        "The model has no pyro_model: fit_fully_bayesian_model_nuts samples BoTorch's own models by NumPyro. Call .fit() instead, "
-        "of a FullyBayesianPyMCGP for draws."
+        "The model has no pyro_model: fit_fully_bayesian_model_nuts samples BoTorch's own models by NumPyro. Call .fit() "
+        "instead, of a FullyBayesianPyMCGP for draws."
     )
 
 

@@ -18,7 +18,7 @@ from pymc_botorch import FullyBayesianPyMCGP, PyMCGP, compile_predict
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:A not p.d.:linear_operator.utils.warnings.NumericalWarning",
-    "ignore:ExpectedImprovement has known numerical issues",
+    "ignore:q?ExpectedImprovement has known numerical issues",
 )
 
 X, Y = data()
