@@ -30,6 +30,8 @@ def as_tensor(name: str, value: ArrayLike) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise InvalidDataError(f"{name} is a {type(value).__name__}. Pass a torch.Tensor, a NumPy array or a data frame.")
     try:
+        if np.iscomplexobj(array):
+            raise TypeError("it is complex")
         return torch.from_numpy(np.array(np.ma.filled(np.ma.asarray(array, dtype=np.float64), np.nan)))
     except (TypeError, ValueError) as error:
         raise InvalidDataError(f"{name} is not numeric ({error}). Pass numbers; give each category a number from 0.") from error

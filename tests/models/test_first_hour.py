@@ -1,7 +1,6 @@
 """What newcomers try first: arrays and data frames, arguments of BoTorch's models, builders that read values, devices."""
 
 import contextlib
-import warnings
 from typing import Any
 
 import numpy as np
@@ -67,8 +66,7 @@ def test_arrays_and_data_frames_are_taken_wherever_tensors_are(form: str, of: An
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused(X: Any, message: str) -> None:
-    with warnings.catch_warnings(), pytest.raises(ValueError, match=message):
-        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+    with pytest.raises(ValueError, match=message):
         PyMCGP(X, torch.zeros(2, 1))
 
 
@@ -165,9 +163,8 @@ def test_many_draws_for_a_point_model_name_the_ensemble() -> None:
     import xarray as xr
 
     case = marginal()
-    draws = xr.Dataset(
-        {name: (("chain", "draw", *map(str, range(value.ndim))), np.stack([[value] * 3])) for name, value in POINT.items()}
-    )
+    dims = {name: ("chain", "draw", *(f"{name}_{axis}" for axis in range(value.ndim))) for name, value in POINT.items()}
+    draws = xr.Dataset({name: (dims[name], np.stack([[value] * 3])) for name, value in POINT.items()})
     with pytest.raises(ValueError, match=r"has 3 draws. Take all of them by FullyBayesianPyMCGP\.from_fitted"):
         PyMCGP.from_fitted(case.gp, draws, model=case.pm_model)
 
