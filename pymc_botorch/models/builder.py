@@ -6,7 +6,7 @@ import inspect
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from gpytorch.models import GP
 
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
+from pymc_botorch.inference.categories import index_columns_of
 from pymc_botorch.inference.fit.importance import WeightedDraws
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
 from pymc_botorch.models.contract import AbstractPyMCGP
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
-from pymc_botorch.models.mistakes import refuse_arguments, refuse_numpyro, warn_of_a_default_model
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, with_notes
+from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.tensors import ArrayLike
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
@@ -77,10 +79,12 @@ class AbstractBuiltGP(AbstractPyMCGP):
         refuse_arguments(type(self).__name__, unknown)
         if not (build_gp is None or callable(build_gp)):
             raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
-        prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
         Model.__init__(self)
+        self._build_function = build_gp
+        prepared = self._prepared = prepare(
+            train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units, indices=not self._uses_default_model
+        )
         self._set_transforms(prepared.input_transform, prepared.outcome_transform)
-        self._prepared, self._build_function = prepared, build_gp
         if self._uses_default_model:
             warn_of_a_default_model(type(self), AbstractBuiltGP)
 
@@ -107,6 +111,7 @@ class AbstractBuiltGP(AbstractPyMCGP):
         self._replace_state(
             conditioned_state(fitted, observation, training, outcome_scale, parameters=parameters, ensemble=ensemble)
         )
+        check_unmerged(self.state.index_columns, training.inputs, raw_X)
         return self.eval()
 
     def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
@@ -177,11 +182,6 @@ class AbstractBuiltGP(AbstractPyMCGP):
         return mll.eval()
 
     @property
-    def pyro_model(self) -> NoReturn:
-        """Refuse ``fit_fully_bayesian_model_nuts``, which reads it."""
-        refuse_numpyro()
-
-    @property
     def _training(self) -> TrainingTensors:
         if self._is_building:
             raise InvalidDataError(READS_STATE.format("training data"))
@@ -195,7 +195,16 @@ class AbstractBuiltGP(AbstractPyMCGP):
         return self._build_function is None and getattr(self.build_gp, "__func__", None) is AbstractBuiltGP.build_gp
 
     def _build(self) -> tuple[BuiltGP, TrainingData]:
-        """Return what the builder makes, and the present data."""
+        """Return what the builder makes, checked against the data, and these."""
+        built, data = self._run_builder()
+        columns = index_columns_of(built, data)
+        check_unmerged(columns, torch.from_numpy(data.X), self._training.raw_X)
+        if self._prepared is not None:
+            doubtful, self._prepared = self._prepared.doubtful, self._prepared._replace(doubtful=())
+            warn_of_numbers([j for j in doubtful if j not in columns], torch.from_numpy(data.X))
+        return built, data
+
+    def _run_builder(self) -> tuple[BuiltGP, TrainingData]:
         if self._prepared is None:
             raise UnsupportedModelError(
                 "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
@@ -236,7 +245,4 @@ class AbstractBuiltGP(AbstractPyMCGP):
             point = built.scales.constrained(built.scales.support_point(values), values)
             return self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
         except AttributeError as error:  # of the user's; torch would take it for a missing attribute of the model
-            raised = RuntimeError(f"build_gp failed: {error}")
-            for note in getattr(error, "__notes__", ()):
-                raised.add_note(note)
-            raise raised from error
+            raise with_notes(error, RuntimeError(f"build_gp failed: {error}")) from error

@@ -17,12 +17,13 @@ from gpytorch.models import GP
 from linear_operator import to_linear_operator
 from torch import Tensor
 
+from pymc_botorch.models.categories import warn_of_values_between
 from pymc_botorch.models.conditioning import add_observations, with_state
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.gradients import GradientsMixin
 from pymc_botorch.models.inputs import InputsMixin
 from pymc_botorch.models.likelihoods import gaussian_likelihood
-from pymc_botorch.models.mistakes import warn_of_a_device
+from pymc_botorch.models.mistakes import RefusalsMixin
 from pymc_botorch.models.posterior.normal import PosteriorNormal, add_noise, normal_at
 from pymc_botorch.models.posterior.process import AbstractProcess
 from pymc_botorch.models.state import prior_process
@@ -31,7 +32,7 @@ from pymc_botorch.models.tensors import ArrayLike, as_column
 from pymc_botorch.models.transforms import OutcomeScale
 
 
-class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, GPyTorchModel, GP, FantasizeMixin):
+class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin, GPyTorchModel, GP, FantasizeMixin):
     """A BoTorch model that reads a posterior of PyMC.
 
     It is a ``GPyTorchModel`` by its interface only: no kernel, mean or prediction strategy of GPyTorch is used.
@@ -93,6 +94,8 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, GPyTorchModel,
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
         X, inputs = self._read_inputs(X)
         state = self.state
+        if inputs.requires_grad and not state.is_given_more:
+            warn_of_values_between(self, state.index_columns, inputs)
         like = X if X.is_floating_point() else X.to(torch.float64)
         correlated = state.observation_process if observation_noise is True else None
         mvn = normal_at(inputs, correlated or state.process, like)
@@ -230,15 +233,6 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, GPyTorchModel,
 
     def _revert_to_original_inputs(self) -> None:
         """Do nothing: ``train_inputs`` follows the mode by itself."""
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Return the model as it is; a warning says so where a device is named that it is not moved to."""
-        warn_of_a_device(*args, **kwargs)
-        return super().to(*args, **kwargs)
-
-    def cuda(self, device: Any = None) -> Self:
-        """Return the model as it is, with a warning."""
-        return self.to("cuda" if device is None else device)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Self:
         """Return the model as it is, in float64 on the CPU: inputs and outputs are cast.

@@ -1,12 +1,12 @@
 """What newcomers write that would be ignored, or fail in words of PyTorch: named, with what to write instead."""
 
-__all__ = ["refuse_arguments", "refuse_numpyro", "warn_of_a_default_model", "warn_of_a_device"]
+__all__ = ["RefusalsMixin", "refuse_arguments", "warn_of_a_default_model"]
 
 import difflib
 import inspect
 import warnings
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import torch
 
@@ -61,7 +61,28 @@ def warn_of_a_default_model(cls: type, base: type) -> None:
             return
 
 
-def warn_of_a_device(*args: Any, **kwargs: Any) -> None:
+class RefusalsMixin(torch.nn.Module):
+    """What other models have and ours do not."""
+
+    @property
+    def pyro_model(self) -> NoReturn:
+        """Refuse BoTorch's ``fit_fully_bayesian_model_nuts``, which reads it to sample models of NumPyro."""
+        raise UnsupportedModelError(
+            "The model has no pyro_model: fit_fully_bayesian_model_nuts samples BoTorch's own models by NumPyro. Call .fit() "
+            "instead, of a FullyBayesianPyMCGP for draws."
+        )
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Return the model as it is; a warning says so where a device is named that it is not moved to."""
+        _warn_of_a_device(*args, **kwargs)
+        return super().to(*args, **kwargs)
+
+    def cuda(self, device: Any = None) -> Self:
+        """Return the model as it is, with a warning."""
+        return self.to("cuda" if device is None else device)
+
+
+def _warn_of_a_device(*args: Any, **kwargs: Any) -> None:
     """Warn if the arguments of ``torch.nn.Module.to`` name a device other than the CPU."""
     for value in (*args, *kwargs.values()):
         named = value.device if isinstance(value, torch.Tensor) else value
@@ -72,14 +93,6 @@ def warn_of_a_device(*args: Any, **kwargs: Any) -> None:
                 UserWarning,
                 skip_file_prefixes=(PACKAGE_FOLDER,),
             )
-
-
-def refuse_numpyro() -> NoReturn:
-    """Raise for BoTorch's ``fit_fully_bayesian_model_nuts``, which samples models of NumPyro."""
-    raise UnsupportedModelError(
-        "The model has no pyro_model: fit_fully_bayesian_model_nuts samples BoTorch's own models by NumPyro. Call .fit() "
-        "instead, of a FullyBayesianPyMCGP for draws."
-    )
 
 
 def _takes_data(method: Any) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.inference.categories import index_columns
 from pymc_botorch.inference.fit.idata import SampleRecord
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.fit.sampling import SamplingResult
@@ -88,6 +89,11 @@ class State:
     def jitter(self) -> float:
         """PyMC's jitter on the training covariance; a sparse approximation has it on its inducing points only."""
         return 0.0 if self.fitted.kind == "sparse" else self.fitted.jitter
+
+    @cached_property
+    def index_columns(self) -> frozenset[int]:
+        """Columns of the gp's inputs that it uses as indices of categories."""
+        return index_columns(self.fitted)
 
     @cached_property
     def observation_process(self) -> AbstractProcess | None:
