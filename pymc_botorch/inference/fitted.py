@@ -233,15 +233,8 @@ def read_fitted_graphs(
 ) -> list[tuple[FittedGP, dict[str, Variable]]]:
     """Return the gp without draws, with the variables of the PyMC model that its data stand for; see :func:`read_fitted`.
 
-    A second entry is the gp of new observations, where their noise is a covariance function.
-
-    Args:
-        gp: A gp as :func:`read_fitted` takes it.
-        pm_model: Its PyMC model.
-        given: As in ``gp.conditional``, for additive components.
-        jitter: Jitter of the training covariance; None reads it from the model.
-        inputs_transformed: Whether the caller has declared the transform of the inputs that the model applies.
-        roles: Variables of the model that are training data; None takes the gp's own ``pm.Data``.
+    A second entry is the gp of new observations, where their noise is a covariance function. Of the arguments, which are those of
+    :func:`read_fitted`, ``roles`` are the variables of the model that are training data; None takes the gp's own ``pm.Data``.
     """
     observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
     correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)

@@ -61,7 +61,7 @@ def warn_of_a_default_model(cls: type, base: type) -> None:
             return
 
 
-class RefusalsMixin(torch.nn.Module):
+class RefusalsMixin:
     """What other models have and ours do not."""
 
     @property
@@ -75,7 +75,7 @@ class RefusalsMixin(torch.nn.Module):
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Return the model as it is; a warning says so where a device is named that it is not moved to."""
         _warn_of_a_device(*args, **kwargs)
-        return super().to(*args, **kwargs)
+        return super().to(*args, **kwargs)  # type: ignore[misc]  # of the module that this is mixed into
 
     def cuda(self, device: Any = None) -> Self:
         """Return the model as it is, with a warning."""
