@@ -18,7 +18,7 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compiling.functions import Build
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.moments import moments
-from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR, gradients_at, mean_at, mean_gradients_at, moments_at
+from pymc_botorch.graph.posterior.pointwise import gradients_at, mean_at, mean_gradients_at, moments_at
 from pymc_botorch.inference.draws import check_later_draws, split_draws
 from pymc_botorch.inference.fitted import FittedGP, read_fitted
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mixture, with_sd
@@ -71,6 +71,10 @@ class Predictor:
         """Number of draws; one for a point."""
         return self._function.num_draws
 
+    @property
+    def _variance_floor(self) -> float:
+        return min(draw.variance_floor for draw in self._draws)
+
     def mean(self, X: np.ndarray, *, average: Average = "mixture") -> np.ndarray:
         """Return the posterior mean at points ``... x d``: ``...``. It costs no triangular solve."""
         (mean,) = self._evaluate(mean_at, X)
@@ -111,7 +115,7 @@ class Predictor:
             centre = mean.mean(0)
             off = mean - centre if covariance else (mean - centre)[..., None]
             mean, cov = centre, cov.mean(0) + np.einsum("s...i,s...j->...ij", off, off) / len(off)
-        variance = np.maximum(np.einsum("...ii->...i", cov), VARIANCE_FLOOR)
+        variance = np.maximum(np.einsum("...ii->...i", cov), self._variance_floor)
         return Prediction(mean[()], variance if covariance else variance[..., 0][()], cov if covariance else None)
 
     def gradients(self, X: np.ndarray, *, average: Average = "mixture") -> PredictiveGradients:
@@ -123,7 +127,7 @@ class Predictor:
             ``mean, variance, sd`` (``...``) and ``mean_gradient, variance_gradient, sd_gradient`` (``... x d``).
         """
         mixed = _is_mixture(average)
-        draws = with_sd(*self._evaluate(gradients_at, X))
+        draws = with_sd(*self._evaluate(gradients_at, X), floor=self._variance_floor)
         if mixed and self.num_draws == 1:
             return PredictiveGradients(*(part[0] for part in draws))
         return mixture(draws) if mixed else draws

@@ -1171,6 +1171,23 @@ def test_variances_are_not_below_min_variance() -> None:
     assert (variance == least).all()
 
 
+def test_samples_factorise_a_covariance_by_its_cholesky_with_an_absolute_jitter() -> None:
+    from linear_operator.utils.warnings import NumericalWarning
+
+    class Counted(DenseLinearOperator):
+        calls = 0
+
+        def _cholesky(self, upper: bool = False) -> LinearOperator:
+            Counted.calls += 1
+            return super()._cholesky(upper)
+
+    singular = Counted(1e-14 * torch.ones(2, 2, **DOUBLE))
+    with pytest.warns(NumericalWarning, match="added jitter"):
+        root = singular.root_decomposition().root.to_dense()
+    assert Counted.calls == 1
+    assert root[0, 0] ** 2 > 1e-9  # else ours need no relative jitter
+
+
 def test_known_noise_is_kept_below_its_floor_under_min_fixed_noise() -> None:
     from gpytorch.settings import min_fixed_noise
     from gpytorch.utils.warnings import NumericalWarning

@@ -21,6 +21,7 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError, UnsupportedGPError
 from pymc_botorch.graph.compiling.cache import register_builders
 from pymc_botorch.graph.gps.values import constant_value
+from pymc_botorch.inference.advice import advice_on_symbols
 from pymc_botorch.inference.components import Parts, read_parts
 from pymc_botorch.inference.fingerprint import fingerprint
 from pymc_botorch.inference.fit.objective import ObjectiveGraph, read_objective
@@ -139,11 +140,13 @@ def build_default_gp(X: pt.TensorVariable, y: pt.TensorVariable, sigma: pt.Tenso
         https://arxiv.org/abs/2402.02229
     """
     d = X.type.shape[1]
-    prior = pm.LogNormal.dist(mu=np.sqrt(2) + np.log(d) / 2, sigma=np.sqrt(3), shape=d)
-    lengthscale = pm.Truncated("lengthscale", prior, lower=0.025, dims="feature")
+    location = np.sqrt(2) + np.log(d) / 2
+    prior = pm.LogNormal.dist(mu=location, sigma=np.sqrt(3), shape=d)
+    mode = np.full(d, np.exp(location - 3))  # where BoTorch begins, and its model stands before a fit
+    lengthscale = pm.Truncated("lengthscale", prior, lower=0.025, dims="feature", initval=mode)
     mean = pm.Flat("mean")
     if sigma is None:
-        sd = pt.sqrt(pm.Truncated("noise", pm.LogNormal.dist(mu=-4, sigma=1), lower=1e-4))
+        sd = pt.sqrt(pm.Truncated("noise", pm.LogNormal.dist(mu=-4, sigma=1), lower=1e-4, initval=np.exp(-5)))
     else:
         sd = pt.maximum(sigma, 1e-3)  # GPyTorch rounds known noise variances up to 1e-6
     gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(mean), cov_func=pm.gp.cov.ExpQuad(d, ls=lengthscale))
@@ -210,7 +213,8 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
         arguments = {"X": X, "y": y}
         if data.sigma is not None:
             arguments["sigma"] = pm.Data("train_sd", data.sigma, shape=(None,), dims="obs_id")
-        returned = builder(*arguments.values())
+        with advice_on_symbols():
+            returned = builder(*arguments.values())
     gp, given = returned if isinstance(returned, tuple) else (returned, None)
     _check_training_data(gp, given, arguments)
     roles: dict[Variable, Role] = {X: "X", y: "y", pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}

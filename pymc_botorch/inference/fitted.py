@@ -38,6 +38,7 @@ class FittedGP:
         tier: How the posterior is compiled.
         raw_X: The data that the PyMC model computes the gp's inputs from, if it does; else None.
         is_built: Whether a builder made it from data.
+        raw_y: The data that the PyMC model computes the gp's outcomes from, if it does, NaN where unknown; else None.
     """
 
     graph: PosteriorGraph
@@ -49,6 +50,7 @@ class FittedGP:
     tier: Tier
     raw_X: np.ndarray | None
     is_built: bool = False
+    raw_y: np.ndarray | None = None
 
     @property
     def is_latent(self) -> bool:
@@ -149,7 +151,7 @@ class FittedGP:
         """
         functions = compiled_posterior(self.graph, self.tier)
         self._check_categories(functions)
-        return (condition(functions, self._values(s), n=len(self.X)) for s in range(self.num_draws))
+        return (condition(functions, self._values(s), n=len(self.X), y=self.y) for s in range(self.num_draws))
 
     def prior(self) -> Iterator[ConditionedPosterior]:
         """Yield the prior at each draw: the posterior given no data, with what the model computed from its data as it was."""
@@ -158,7 +160,7 @@ class FittedGP:
         none = replace(self, data={name: array[:0] if name in ("X", "y") else array for name, array in self.data.items()})
         if (latent := self.graph.latent) is not None:
             none = replace(none, draws={**self.draws, latent: self.draws[latent][:, :0]})
-        return (condition(functions, none._values(s), n=0, noise=no_noise) for s in range(self.num_draws))
+        return (condition(functions, none._values(s), n=0, noise=no_noise, y=self.y) for s in range(self.num_draws))
 
     def _inputs(self, draw: int) -> list[np.ndarray]:
         symbols = self.graph.inputs
@@ -214,15 +216,8 @@ def read_fitted_graphs(
 ) -> list[tuple[FittedGP, dict[str, Variable]]]:
     """Return the gp without draws, with the variables of the PyMC model that its data stand for; see :func:`read_fitted`.
 
-    A second entry is the gp of new observations, where their noise is a covariance function.
-
-    Args:
-        gp: A gp as :func:`read_fitted` takes it.
-        pm_model: Its PyMC model.
-        given: As in ``gp.conditional``, for additive components.
-        jitter: Jitter of the training covariance; None reads it from the model.
-        inputs_transformed: Whether the caller has declared the transform of the inputs that the model applies.
-        roles: Variables of the model that are training data; None takes the gp's own ``pm.Data``.
+    A second entry is the gp of new observations, where their noise is a covariance function. Of the arguments, which are those of
+    :func:`read_fitted`, ``roles`` are the variables of the model that are training data; None takes the gp's own ``pm.Data``.
     """
     observations = read_observations(gp, pm_model, given, jitter, inputs_transformed=inputs_transformed)
     correlated = not isinstance(observations.noise, pm.gp.cov.WhiteNoise)
@@ -232,5 +227,6 @@ def read_fitted_graphs(
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
         own: dict[str, Role] = {"X": "X", "y": "y"}
         own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
-        graphs.append((FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X), sources))
+        fitted = FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X, raw_y=observations.raw_y)
+        graphs.append((fitted, sources))
     return graphs

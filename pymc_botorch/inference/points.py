@@ -70,7 +70,10 @@ def _by_name(point: Any) -> dict[str, np.ndarray]:
     """Return the point as arrays by name."""
     if (stacked := stack_draws(point)) is not None:
         if stacked.count != 1:
-            raise DataError(f"The posterior has {stacked.count} draws. Pass one, for example idata.isel(chain=[0], draw=[0]).")
+            raise DataError(
+                f"The posterior has {stacked.count} draws. Take all of them by FullyBayesianPyMCGP.from_fitted, or pass one, for "
+                "example idata.isel(chain=[0], draw=[0])."
+            )
         point = {name: values[0] for name, values in stacked.arrays.items()}
     if not isinstance(point, Mapping) or hasattr(point, "data_vars"):
         raise DataError(f"point is a {type(point).__name__}. Pass a dict of values by name, as pm.find_MAP() returns it.")

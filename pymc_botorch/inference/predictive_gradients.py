@@ -43,12 +43,17 @@ class PredictiveGradients(NamedTuple):
 
 
 def with_sd(
-    mean: np.ndarray, variance: np.ndarray, mean_gradient: np.ndarray, variance_gradient: np.ndarray
+    mean: np.ndarray,
+    variance: np.ndarray,
+    mean_gradient: np.ndarray,
+    variance_gradient: np.ndarray,
+    *,
+    floor: float = VARIANCE_FLOOR,
 ) -> PredictiveGradients:
-    """Return mean and variance with the standard deviation, and the gradients of all three."""
-    variance = np.maximum(variance, VARIANCE_FLOOR)
+    """Return mean and variance, not below ``floor``, with the standard deviation, and the gradients of all three."""
+    variance = np.maximum(variance, floor)
     sd = np.sqrt(variance)
-    twice = 2.0 * np.where(variance > VARIANCE_FLOOR, sd, np.nan)
+    twice = 2.0 * np.where(variance > floor, sd, np.nan)
     return PredictiveGradients(mean, variance, sd, mean_gradient, variance_gradient, variance_gradient / twice[..., None])
 
 
@@ -72,4 +77,4 @@ def mixture(draws: PredictiveGradients, weights: np.ndarray | None = None) -> Pr
     off, off_gradient = draws.mean - mean, draws.mean_gradient - mean_gradient
     variance = variance + np.tensordot(weights, off**2, 1)
     variance_gradient = variance_gradient + 2.0 * np.tensordot(weights, off[..., None] * off_gradient, 1)
-    return with_sd(mean, variance, mean_gradient, variance_gradient)
+    return with_sd(mean, variance, mean_gradient, variance_gradient, floor=0.0)

@@ -17,21 +17,24 @@ from botorch.models.transforms.outcome import OutcomeTransform
 from botorch.utils.datasets import SupervisedDataset
 from botorch.utils.types import DEFAULT, _DefaultType
 from gpytorch.models import GP
-from torch import Tensor
 
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
+from pymc_botorch.inference.categories import index_columns_of
 from pymc_botorch.inference.components import read_parts
 from pymc_botorch.inference.fit.importance import WeightedDraws
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
 from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, with_notes
 from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
+from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
+from pymc_botorch.models.tensors import ArrayLike
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
-from pymc_botorch.models.transforms import fitted_copy, raw_inputs, read_outcome_scale
+from pymc_botorch.models.transforms import check_outcomes, fitted_copy, raw_inputs, read_outcome_scale
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -67,20 +70,26 @@ class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
 
     def __init__(
         self,
-        train_X: Tensor,
-        train_Y: Tensor,
-        train_Yvar: Tensor | None = None,
+        train_X: ArrayLike,
+        train_Y: ArrayLike,
+        train_Yvar: ArrayLike | None = None,
         outcome_transform: OutcomeTransform | _DefaultType | None = DEFAULT,
         input_transform: InputTransform | None = None,
         *,
         build_gp: Callable[..., Any] | None = None,
+        **unknown: Any,
     ) -> None:
+        refuse_arguments(type(self).__name__, unknown)
         if not (build_gp is None or callable(build_gp)):
             raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
-        prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
         Model.__init__(self)
+        self._build_function = build_gp
+        prepared = self._prepared = prepare(
+            train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units, indices=not self._uses_default_model
+        )
         self._set_transforms(prepared.input_transform, prepared.outcome_transform)
-        self._prepared, self._build_function = prepared, build_gp
+        if self._uses_default_model:
+            warn_of_a_default_model(type(self), AbstractBuiltGP)
 
     @classmethod
     def _from_gp(
@@ -95,6 +104,7 @@ class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
         fitted, observation, parameters, parts = read_parts(read, gp, given)
         raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
         read_outcome_scale(outcome_transform)  # checks it
+        check_outcomes(outcome_transform, fitted.X, fitted.y, fitted.raw_y)
         self = cls.__new__(cls)
         Model.__init__(self)
         self._set_transforms(*(transform and fitted_copy(transform) for transform in (input_transform, outcome_transform)))
@@ -103,6 +113,7 @@ class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
         ensemble = self._is_fully_bayesian
         state = conditioned_state(fitted, observation, training, outcome_scale, parameters=parameters, ensemble=ensemble)
         self._replace_state(replace(state, parts=parts))
+        check_unmerged(self.state.index_columns, training.inputs, raw_X)
         return self.eval()
 
     def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None:
@@ -194,7 +205,16 @@ class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
         return type(self).__name__ if self._build_function is None else getattr(self._build_function, "__name__", "build_gp")
 
     def _build(self) -> tuple[BuiltGP, TrainingData]:
-        """Return what the builder makes, and the present data."""
+        """Return what the builder makes, checked against the data, and these."""
+        built, data = self._run_builder()
+        columns = index_columns_of(built, data)
+        check_unmerged(columns, torch.from_numpy(data.X), self._training.raw_X)
+        if self._prepared is not None:
+            doubtful, self._prepared = self._prepared.doubtful, self._prepared._replace(doubtful=())
+            warn_of_numbers([j for j in doubtful if j not in columns], torch.from_numpy(data.X))
+        return built, data
+
+    def _run_builder(self) -> tuple[BuiltGP, TrainingData]:
         if self._prepared is None:
             raise UnsupportedModelError(
                 "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
@@ -235,4 +255,4 @@ class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
             point = built.scales.constrained(built.scales.support_point(values), values)
             return self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
         except AttributeError as error:  # of the user's; torch would take it for a missing attribute of the model
-            raise RuntimeError(f"build_gp failed: {error}") from error
+            raise with_notes(error, RuntimeError(f"build_gp failed: {error}")) from error

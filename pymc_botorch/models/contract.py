@@ -17,18 +17,22 @@ from gpytorch.models import GP
 from linear_operator import to_linear_operator
 from torch import Tensor
 
+from pymc_botorch.models.categories import warn_of_values_between
 from pymc_botorch.models.conditioning import add_observations, with_state
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.gradients import GradientsMixin
+from pymc_botorch.models.inputs import InputsMixin
 from pymc_botorch.models.likelihoods import gaussian_likelihood
-from pymc_botorch.models.posterior.normal import add_noise, normal_at
+from pymc_botorch.models.mistakes import RefusalsMixin
+from pymc_botorch.models.posterior.normal import PosteriorNormal, add_noise, normal_at
 from pymc_botorch.models.posterior.process import AbstractProcess
 from pymc_botorch.models.state import prior_process
 from pymc_botorch.models.state_dict import StateDictMixin
+from pymc_botorch.models.tensors import ArrayLike, as_column
 from pymc_botorch.models.transforms import OutcomeScale
 
 
-class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, FantasizeMixin):
+class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin, GPyTorchModel, GP, FantasizeMixin):
     """A BoTorch model that reads a posterior of PyMC.
 
     It is a ``GPyTorchModel`` by its interface only: no kernel, mean or prediction strategy of GPyTorch is used.
@@ -59,7 +63,7 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
 
     def posterior(
         self,
-        X: Tensor,
+        X: ArrayLike,
         output_indices: list[int] | None = None,
         observation_noise: bool | Tensor = False,
         posterior_transform: PosteriorTransform | Callable[..., Posterior] | None = None,
@@ -67,8 +71,8 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         """Return the posterior at ``X``, jointly over the ``q`` points of each batch.
 
         Args:
-            X: Inputs, ``n x d`` or ``... x q x d``, in raw units where the model has an input transform. A row with NaN
-                gives NaN in that row only.
+            X: Inputs, ``n x d`` or ``... x q x d``, in raw units where the model has an input transform (without the columns
+                that it appends): a tensor, a NumPy array or a data frame. A row with NaN gives NaN in that row only.
             output_indices: None or ``[0]``: there is one outcome.
             observation_noise: True adds the variance of the observation noise (of noise that differs between
                 observations, the mean of the training ones; of a noise covariance, that covariance at ``X``; for fantasies
@@ -86,16 +90,13 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
                 training inputs.
             UnsupportedError: If another outcome is asked for.
         """
-        self._check_inputs(X)
         if output_indices not in (None, [0], [-1]):
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
-        if self.training:
-            self.eval()
+        X, inputs = self._read_inputs(X)
         state = self.state
+        if inputs.requires_grad and not state.is_given_more:
+            warn_of_values_between(self, state.index_columns, inputs)
         like = X if X.is_floating_point() else X.to(torch.float64)
-        inputs = X if X.dtype == torch.float64 else X.to(torch.float64)
-        if "input_transform" in self._modules:
-            inputs = self.transform_inputs(inputs)
         correlated = state.observation_process if observation_noise is True else None
         mvn = normal_at(inputs, correlated or state.process, like)
         if correlated is None and observation_noise is not False:
@@ -113,9 +114,9 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         offset, scale = self.outcome_scale.offset, self.outcome_scale.scale
         if (offset, scale) == (0.0, 1.0):
             return mvn
-        return MultivariateNormal((mvn.mean - offset) / scale, mvn.lazy_covariance_matrix * scale**-2)
+        return PosteriorNormal((mvn.mean - offset) / scale, mvn.lazy_covariance_matrix * scale**-2)
 
-    def condition_on_observations(self, X: Tensor, Y: Tensor, noise: Tensor | None = None, **kwargs: Any) -> Self:
+    def condition_on_observations(self, X: ArrayLike, Y: ArrayLike, noise: ArrayLike | None = None, **kwargs: Any) -> Self:
         """Return this model given more observations, with the same hyperparameters.
 
         The result equals a refit of the gp to all data with these hyperparameters, in value and gradient (to ``X``, ``Y``
@@ -136,17 +137,16 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
         """
         if unknown := set(kwargs) - {"propagate_grads"}:
             raise UnsupportedModelError(f"condition_on_observations takes no {', '.join(sorted(unknown))}. Leave it out.")
-        self._check_inputs(X)
+        Y, noise = as_column("Y", Y), None if noise is None else as_column("noise", noise)
         if Y.ndim < 2 or Y.shape[-1] != 1:
             raise BotorchTensorDimensionError(f"Y has shape {tuple(Y.shape)}. Pass observations ... x q x 1 of the one outcome.")
-        if self.training:
-            self.eval()
-        inputs = self.transform_inputs(X.to(torch.float64))
+        X, inputs = self._read_inputs(X)
         targets = self.outcome_scale.to_gp(Y.to(torch.float64), inputs)
         if noise is not None and noise.shape[-1:] != (1,):
             raise BotorchTensorDimensionError(f"noise has shape {tuple(noise.shape)}. Pass variances of the shape of Y.")
         variances = None if noise is None else noise.to(torch.float64).squeeze(-1)
-        return self._with_observations(X, inputs, targets.squeeze(-1), variances)
+        raw_X = X if X.shape[-1] == self.num_inputs else None  # what is appended to the columns is raw, too
+        return self._with_observations(raw_X, inputs, targets.squeeze(-1), variances)
 
     def get_fantasy_model(self, inputs: Tensor | list[Tensor], targets: Tensor, noise: Tensor | None = None) -> Self:
         """Return this model given more observations, as GPyTorch's method of this name.
@@ -227,13 +227,6 @@ class AbstractPyMCGP(StateDictMixin, GradientsMixin, GPyTorchModel, GP, Fantasiz
             raise BotorchTensorDimensionError(
                 f"observation_noise has shape {(*noise.shape, 1)}. Pass variances that expand to {(*mean.shape, 1)}."
             ) from error
-
-    def _check_inputs(self, X: Tensor) -> None:
-        if X.ndim < 2 or X.shape[-1] != self.num_inputs:
-            raise BotorchTensorDimensionError(
-                f"X has shape {tuple(X.shape)}. Pass n x {self.num_inputs} or ... x q x {self.num_inputs} inputs, as the "
-                "model was fitted to."
-            )
 
     def _set_transformed_inputs(self) -> None:
         """Do nothing: ``train_inputs`` follows the mode by itself."""

@@ -23,6 +23,7 @@ from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.leave_one_out import of_draws
+from pymc_botorch.models.tensors import ArrayLike
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,7 +70,7 @@ class AbstractEnsemble(AbstractBuiltGP):
 
     def posterior(
         self,
-        X: Tensor,
+        X: ArrayLike,
         output_indices: list[int] | None = None,
         observation_noise: bool | Tensor = False,
         posterior_transform: PosteriorTransform | Callable[..., Posterior] | None = None,
@@ -93,7 +94,7 @@ class AbstractEnsemble(AbstractBuiltGP):
             UnsupportedError: If another outcome is asked for, or noise of a latent gp; if the batches of ``X`` do not fit those
                 of a fantasy model.
         """
-        self._check_inputs(X)
+        X, _ = self._read_inputs(X)  # checks them
         self._check_batches(X)
         posterior = super().posterior(X.unsqueeze(MCMC_DIM), output_indices, observation_noise, posterior_transform)
         return GaussianMixturePosterior(posterior.distribution) if type(posterior) is GPyTorchPosterior else posterior

@@ -1,6 +1,6 @@
 """Errors of the lower floors as BoTorch's exceptions, which PyMC users can still catch as Python's own."""
 
-__all__ = ["InvalidDataError", "UnsupportedModelError", "botorch_errors"]
+__all__ = ["InvalidDataError", "UnsupportedModelError", "botorch_errors", "with_notes"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,3 +29,10 @@ def botorch_errors() -> Iterator[None]:
         raise ModelFittingError(str(error)) from error
     except UnsupportedGPError as error:
         raise UnsupportedModelError(str(error)) from error
+
+
+def with_notes(error: Exception, other: Exception) -> Exception:
+    """Return the other exception with the notes of an error that it stands for."""
+    for note in getattr(error, "__notes__", ()):
+        other.add_note(note)
+    return other

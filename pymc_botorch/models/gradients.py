@@ -15,6 +15,11 @@ from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mix
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.state import State
+from pymc_botorch.models.tensors import ArrayLike, as_tensor
+
+SEVERAL_POINTS = (
+    "The input transform makes several points of one, so that a point has no gradient of its own. Use a model without it."
+)
 
 
 class GradientsMixin:
@@ -32,7 +37,7 @@ class GradientsMixin:
     def num_inputs(self) -> int:
         """Number of columns of raw inputs."""
 
-    def predictive_gradients(self, X: Tensor | np.ndarray) -> PredictiveGradients:
+    def predictive_gradients(self, X: ArrayLike) -> PredictiveGradients:
         """Return mean, variance and standard deviation at points, and their gradients in ``X``.
 
         They are those of the noise-free function, in raw units through both transforms. The gradient of the variance is not
@@ -71,7 +76,7 @@ class GradientsMixin:
         shaped = [value.reshape((*batch, *lead, *value.shape[len(batch) + 1 :])) for value in values]
         if draws:  # to the front
             shaped = [np.moveaxis(value, len(batch) - 1, 0) for value in shaped]
-        result = with_sd(*shaped)
+        result = with_sd(*shaped, floor=state.process.variance_floor.min().item())
         result = mixture(result) if draws else result
         return PredictiveGradients(*(like(X, part) for part in result))
 
@@ -107,15 +112,18 @@ def _slopes(model: Any, points: Tensor) -> list[np.ndarray]:
     return [value.detach().movedim(0, len(batch)).numpy() for value in (*outputs, *slopes)]
 
 
-def read_points(model: GradientsMixin, X: Tensor | np.ndarray) -> Tensor:
+def read_points(model: GradientsMixin, X: ArrayLike) -> Tensor:
     """Return a copy of ``X`` in float64, checked, for a model whose gradients can be had."""
     if (transform := model.state.outcome_scale.transform) is not None:
         raise UnsupportedModelError(
-            f"The outcome transform {type(transform).__name__} is not linear, so that the function in raw "
-            "units is not Gaussian. Use Standardize, or take gradients of posterior(X) by torch."
+            f"The outcome transform {type(transform).__name__} is not linear, or not the same everywhere, so that gradients do "
+            "not follow from those of the gp. Use Standardize, or take gradients of posterior(X) by torch."
         )
+    of_inputs: Any = getattr(model, "input_transform", None)
+    if of_inputs is not None and of_inputs.is_one_to_many and of_inputs.transform_on_eval:
+        raise UnsupportedModelError(SEVERAL_POINTS)
     d = model.num_inputs
-    points = X.detach().cpu() if isinstance(X, Tensor) else torch.from_numpy(np.array(X, dtype=np.float64))
+    points = as_tensor("X", X).detach().cpu()
     if points.ndim < 1 or points.shape[-1] != d:
         raise BotorchTensorDimensionError(
             f"X has shape {tuple(points.shape)}. Pass ... x {d} points, as the model was fitted to."
@@ -129,9 +137,7 @@ def transformed(model: GradientsMixin, points: Tensor) -> Tensor:
     """Return points as the gp takes them, differentiable."""
     inputs: Tensor = model.transform_inputs(points)  # type: ignore[attr-defined]  # of the model that this is mixed into
     if inputs.shape[:-1] != points.shape[:-1]:
-        raise UnsupportedModelError(
-            "The input transform makes several points of one, so that a point has no gradient of its own. Use a model without it."
-        )
+        raise UnsupportedModelError(SEVERAL_POINTS)
     return inputs
 
 
@@ -148,7 +154,7 @@ def jacobian_of(inputs: Tensor, points: Tensor) -> np.ndarray:
     return torch.stack(rows, dim=-2).numpy()
 
 
-def like(X: Tensor | np.ndarray, values: np.ndarray) -> Any:
+def like(X: ArrayLike, values: np.ndarray) -> Any:
     """Return values as a tensor of the dtype and device of ``X`` where that is one."""
     if isinstance(X, Tensor):
         return torch.from_numpy(np.array(values)).to(X if X.is_floating_point() else torch.float64)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.inference.categories import index_columns
 from pymc_botorch.inference.components import Parts
 from pymc_botorch.inference.fit.idata import SampleRecord
 from pymc_botorch.inference.fit.map import FitResult
@@ -99,6 +100,11 @@ class State:
         draws = {**part.draws, **self.parameters, **own.draws}
         given = part.with_draws_of_model(draws, own.num_draws).with_data(own.training_data)
         return replace(given, tier=own.tier, is_built=own.is_built)
+
+    @cached_property
+    def index_columns(self) -> frozenset[int]:
+        """Columns of the gp's inputs that it uses as indices of categories."""
+        return index_columns(self.fitted)
 
     @cached_property
     def observation_process(self) -> AbstractProcess | None:

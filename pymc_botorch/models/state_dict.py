@@ -94,7 +94,7 @@ class StateDictMixin(TrainingDataMixin):
         outcome_scale = read_outcome_scale(transform)
         if keep_transforms:
             self.eval()  # type: ignore[attr-defined]
-            X = self.transform_inputs(training.raw_X)  # type: ignore[attr-defined]
+            X = self._transformed(training.raw_X)
             y = raw_Y if is_latent or transform is None else transform(raw_Y, X=X)[0]
             factor = state.outcome_scale.scale / outcome_scale.scale
             fitted = with_noise_scaled(fitted, factor)

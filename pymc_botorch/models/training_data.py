@@ -3,6 +3,7 @@
 __all__ = ["PreparedData", "prepare"]
 
 import warnings
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -17,9 +18,12 @@ from torch import Tensor
 
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.categories import looks_like_index
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.known_variances import rounded_up
 from pymc_botorch.models.state import TrainingTensors
+from pymc_botorch.models.tensors import ArrayLike, as_column, as_tensor
+from pymc_botorch.models.transforms import check_fixed
 
 type UnitsOfPriors = Literal["scaled", "natural"]
 
@@ -32,21 +36,25 @@ class PreparedData(NamedTuple):
         training: The same as BoTorch reads them, and raw inputs.
         input_transform: Fitted to the data; None where there is none.
         outcome_transform: Fitted to the data; None where there is none.
+        doubtful: Columns outside the unit cube that may be indices of categories, which the gp will show when it is built.
     """
 
     data: TrainingData
     training: TrainingTensors
     input_transform: InputTransform | None
     outcome_transform: OutcomeTransform | None
+    doubtful: tuple[int, ...] = ()
 
 
 def prepare(
-    train_X: Tensor,
-    train_Y: Tensor,
-    train_Yvar: Tensor | None,
+    train_X: ArrayLike,
+    train_Y: ArrayLike,
+    train_Yvar: ArrayLike | None,
     outcome_transform: OutcomeTransform | _DefaultType | None,
     input_transform: InputTransform | None,
     units: UnitsOfPriors,
+    *,
+    indices: bool = True,
 ) -> PreparedData:
     """Apply the transforms, in training mode, and check what comes out.
 
@@ -57,12 +65,15 @@ def prepare(
         outcome_transform: BoTorch's ``DEFAULT`` is ``Standardize(m=1)`` for scaled units, none for natural ones.
         input_transform: None is none.
         units: What the priors are written for.
+        indices: Whether the gp may use columns as indices.
 
     Raises:
         BotorchTensorDimensionError: If the tensors do not fit together.
         InputDataError: If they are not finite, or a variance is negative.
         UnsupportedError: For several outcomes, or batches of data sets.
     """
+    train_X, train_Y = as_tensor("train_X", train_X), as_column("train_Y", train_Y)
+    train_Yvar = None if train_Yvar is None else as_column("train_Yvar", train_Yvar)
     _check_tensors(train_X, train_Y, train_Yvar)
     if units not in ("scaled", "natural"):
         raise InvalidDataError(f"The class says units = {units!r}. Say 'scaled' or 'natural'.")
@@ -74,6 +85,7 @@ def prepare(
     ):
         if not isinstance(given, expected | None):
             raise InvalidDataError(f"{name} is a {type(given).__name__}. Pass a BoTorch {expected.__name__}.")
+        check_fixed(name, given)
     raw_X, Y = train_X.detach().to("cpu", torch.float64), train_Y.detach().to("cpu", torch.float64)
     Yvar = None if train_Yvar is None else train_Yvar.detach().to("cpu", torch.float64)
     with torch.no_grad():
@@ -90,20 +102,21 @@ def prepare(
     for name, tensor in (("inputs", X), ("outcomes", Y), ("variances", Yvar)):
         if tensor is not None and not tensor.isfinite().all():
             raise InvalidDataError(f"The {name} are not finite after their transform. Choose one that suits the data.")
+    doubtful: list[int] = []
     if units == "scaled" and settings.validate_input_scaling.on():
-        _check_scale(X, Y, scaled_inputs=input_transform is not None, scaled_outcomes=outcome_transform is not None)
+        if input_transform is None:
+            doubtful = _check_scale(X, looks_like_index(X) if indices else [])
+        if outcome_transform is None:
+            check_standardization(Y)
     Yvar = None if Yvar is None else rounded_up(X, Y, Yvar)
     sd = None if Yvar is None else Yvar.sqrt().squeeze(-1).numpy().copy()
     data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)
     dtype = train_X.dtype if train_X.is_floating_point() else torch.float64
     training = TrainingTensors(raw_X.clone(), torch.from_numpy(data.X), torch.from_numpy(data.y), dtype)
-    return PreparedData(data, training, input_transform, outcome_transform)
+    return PreparedData(data, training, input_transform, outcome_transform, tuple(doubtful))
 
 
 def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
-    for name, tensor in (("train_X", X), ("train_Y", Y), ("train_Yvar", Yvar)):
-        if not isinstance(tensor, Tensor) and not (tensor is None and name == "train_Yvar"):
-            raise InvalidDataError(f"{name} is a {type(tensor).__name__}. Pass a torch.Tensor.")
     if Y.ndim > 1 and Y.shape[-1] > 1:
         raise UnsupportedModelError(
             f"train_Y has {Y.shape[-1]} columns, but a model has one outcome. Fit a gp for each and join the models in "
@@ -130,17 +143,21 @@ def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
         raise InvalidDataError("train_Yvar has negative entries. Pass variances, which are squares of sds.")
 
 
-def _check_scale(X: Tensor, Y: Tensor, *, scaled_inputs: bool, scaled_outcomes: bool) -> None:
-    """Warn where priors for the unit cube and a standardised outcome meet others."""
+def _check_scale(X: Tensor, maybe_indices: Sequence[int]) -> list[int]:
+    """Warn where priors for the unit cube meet other inputs; return the columns outside it that may be indices."""
     outside = ((X < -1e-6) | (X > 1 + 1e-6)).any(0).nonzero().flatten().tolist()
-    if outside and not scaled_inputs:
-        bounds = torch.stack([X.amin(0), X.amax(0)]).tolist()
+    doubtful = [j for j in outside if j in maybe_indices]
+    numbers = [j for j in range(X.shape[-1]) if j not in doubtful]
+    if outside := [j for j in outside if j not in doubtful]:
+        bounds = torch.stack([X.amin(0), X.amax(0)])[:, numbers].tolist()
+        indices = f", indices={numbers}" if doubtful else ""
+        left_out = f" Columns {doubtful} are left out, which may be indices of categories." if doubtful else ""
         warnings.warn(
             f"Columns {outside} of train_X are outside [0, 1], for which the priors are written. Pass "
-            f"input_transform=Normalize(d={X.shape[-1]}, bounds=torch.tensor(...)) with the bounds of your search space (the "
-            f'data lie within {bounds}), or say units = "natural" in a subclass whose priors are in the units of the data.',
+            f"input_transform=Normalize(d={X.shape[-1]}{indices}, bounds=torch.tensor(...)) with the bounds of your search space "
+            f'(the data lie within {bounds}), or say units = "natural" in a subclass whose priors are in the units of the '
+            f"data.{left_out}",
             InputDataWarning,
             skip_file_prefixes=(PACKAGE_FOLDER,),
         )
-    if not scaled_outcomes:
-        check_standardization(Y)
+    return doubtful

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from botorch.exceptions.errors import BotorchTensorDimensionError
+from botorch.models.transforms.input import InputTransform
 from gpytorch.likelihoods import Likelihood
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.likelihoods import NOT_GAUSSIAN, LatentLikelihood, Lengthscales, gaussian_likelihood
 from pymc_botorch.models.state import State, TrainingTensors, reconditioned
+from pymc_botorch.models.tensors import ArrayLike, as_tensor
 from pymc_botorch.models.transforms import undo
 
 READS_STATE = (
@@ -140,7 +143,7 @@ class TrainingDataMixin:
         return self._training.raw_X.to(self._training.dtype)
 
     def set_train_data(
-        self, inputs: Tensor | tuple[Tensor, ...] | None = None, targets: Tensor | None = None, strict: bool = True
+        self, inputs: ArrayLike | tuple[Tensor, ...] | None = None, targets: ArrayLike | None = None, strict: bool = True
     ) -> None:
         """Condition the model on other data, with the same hyperparameters; what it computes from its data follows them.
 
@@ -154,8 +157,12 @@ class TrainingDataMixin:
             ModelFittingError: If their covariance cannot be factorised. Nothing is changed in either case.
             UnsupportedError: If this is a fantasy model; of a latent gp, for any data but the present ones.
         """
-        X = self.train_inputs[0] if inputs is None else inputs if isinstance(inputs, Tensor) else inputs[0]
-        y = self.train_targets if targets is None else targets
+        X = (
+            self.train_inputs[0]
+            if inputs is None
+            else as_tensor("inputs", inputs[0] if isinstance(inputs, tuple | list) else inputs)
+        )
+        y = self.train_targets if targets is None else as_tensor("targets", targets)
         for name, new, old in (("inputs", X, self.train_inputs[0]), ("targets", y, self.train_targets)):
             if strict and new.shape != old.shape:
                 raise InvalidDataError(
@@ -168,9 +175,17 @@ class TrainingDataMixin:
                 "The draws hold the function at the inputs that they were sampled with, and cannot have other data. Sample the "
                 "PyMC model with these, and call FullyBayesianPyMCGP.from_fitted."
             )
-        self._check_inputs(X)  # type: ignore[attr-defined]  # of the model that this is mixed into
-        model_X = self.transform_inputs(X) if self.training else X  # type: ignore[attr-defined]
-        raw_X = X if self.training else self._undo(X)
+        if X.ndim != 2 or X.shape[-1] != (columns := self.train_inputs[0].shape[-1]):
+            raise BotorchTensorDimensionError(
+                f"inputs have shape {tuple(X.shape)}. Pass n x {columns} inputs, as the model's train_inputs are."
+            )
+        training = self.state.training
+        if torch.equal(X, self.train_inputs[0].to(torch.float64)):  # a transform that rounds cannot be undone
+            model_X, raw_X = training.inputs, training.raw_X
+        elif self.training:
+            model_X, raw_X = self._transformed(X), X
+        else:
+            model_X, raw_X = X, self._undo(X)
         with botorch_errors():
             data = TrainingData(model_X.numpy(), y.numpy(), self.state.fitted.training_data.sigma)
             self._replace_state(self._with_data(data, raw_X))
@@ -181,6 +196,11 @@ class TrainingDataMixin:
         moved = replace(state, training=state.training._replace(raw_X=raw_X))
         conditioned = reconditioned(moved, state.fitted.with_data(data), state.parameters)
         return replace(conditioned, result=state.result, sample=state.sample, idata=state.idata)
+
+    def _transformed(self, raw_X: Tensor) -> Tensor:
+        """Return training inputs as the gp takes them, by the transform as it was fitted."""
+        transform: InputTransform | None = getattr(self, "input_transform", None)
+        return raw_X if transform is None else transform.preprocess_transform(raw_X)
 
     def _undo(self, inputs: Tensor) -> Tensor:
         """Return raw inputs from those that the gp takes."""

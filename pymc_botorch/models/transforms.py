@@ -1,6 +1,6 @@
 """Transforms of users, and what they mean for a posterior: raw training inputs, offset and scale."""
 
-__all__ = ["OutcomeScale", "fitted_copy", "raw_inputs", "read_outcome_scale", "undo"]
+__all__ = ["OutcomeScale", "check_fixed", "check_outcomes", "fitted_copy", "raw_inputs", "read_outcome_scale", "undo"]
 
 import copy
 from typing import NamedTuple
@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from botorch.models.transforms.input import AffineInputTransform, ChainedInputTransform, InputTransform
-from botorch.models.transforms.outcome import OutcomeTransform, Standardize
+from botorch.models.transforms.outcome import OutcomeTransform, Standardize, StratifiedStandardize
 from torch import Tensor
+from torch.nn import ModuleDict
 
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
@@ -41,16 +42,41 @@ def read_outcome_scale(outcome_transform: OutcomeTransform | None) -> OutcomeSca
     for part in () if outcome_transform is None else outcome_transform.modules():
         if not isinstance(part, Standardize):
             continue
-        if part.means.numel() != 1:
-            raise InvalidDataError("The Standardize given as outcome_transform has several outcomes. Pass Standardize(m=1).")
+        kind, strata = type(part).__name__, part.means.shape[-2] if isinstance(part, StratifiedStandardize) else 1
+        if part.means.numel() != strata:
+            raise InvalidDataError(
+                f"The {kind} given as outcome_transform has several outcomes. Pass that of one, such as Standardize(m=1)."
+            )
         if not part._is_trained:
             raise InvalidDataError(
-                "The Standardize given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, "
-                "that is after outcome_transform(train_Y)."
+                f"The {kind} given as outcome_transform has no mean and sd yet. Pass it as it was applied to the targets, that "
+                "is after outcome_transform(train_Y)."
             )
     if outcome_transform is not None and type(outcome_transform) is Standardize:
         return OutcomeScale(float(outcome_transform.means), float(outcome_transform.stdvs))
     return OutcomeScale(transform=outcome_transform)
+
+
+def check_fixed(name: str, transform: InputTransform | OutcomeTransform | None) -> None:
+    """Refuse a transform that would have to be learned: a fit sees data that are transformed already.
+
+    Args:
+        name: Which transform it is.
+        transform: The transform, or None.
+
+    Raises:
+        UnsupportedModelError: If a parameter of it requires a gradient.
+    """
+    for part in () if transform is None else transform.modules():
+        if not isinstance(part, InputTransform | OutcomeTransform) or isinstance(part, ModuleDict):
+            continue  # a chain is its parts
+        if learned := [own for own, parameter in part.named_parameters() if parameter.requires_grad]:
+            advice = " (for warped inputs pm.gp.cov.WarpedInput)" if name == "input_transform" else ""
+            raise UnsupportedModelError(
+                f"The {type(part).__name__} given as {name} has parameters to be learned ({', '.join(learned)}), but a fit "
+                f"learns only those of the PyMC model. Write it into build_gp{advice} with priors for its parameters, or fix "
+                f"them by {name}.requires_grad_(False)."
+            )
 
 
 def fitted_copy[Transform: (InputTransform, OutcomeTransform)](transform: Transform) -> Transform:
@@ -60,6 +86,38 @@ def fitted_copy[Transform: (InputTransform, OutcomeTransform)](transform: Transf
         if hasattr(part, "learn_coefficients"):
             part.learn_coefficients = False
     return copied
+
+
+def check_outcomes(outcome_transform: OutcomeTransform | None, X: np.ndarray, y: np.ndarray, source: np.ndarray | None) -> None:
+    """Refuse an outcome that is scaled inside the PyMC model unless the transform does the same.
+
+    Args:
+        outcome_transform: What was applied to raw outcomes; fitted.
+        X: Inputs as the gp saw them, ``n x d``.
+        y: Outcomes as the gp saw them, ``n``.
+        source: The data that they were computed from inside the PyMC model, NaN where unknown; None where they were not.
+
+    Raises:
+        InvalidDataError: If there is no transform, or another one.
+    """
+    if source is None:
+        return
+    if outcome_transform is None:
+        raise InvalidDataError(
+            "The gp's y is computed inside the PyMC model (scaled or transformed), so that predictions would not be in the units "
+            "of its data. Pass outcome_transform=..., for example a fitted botorch Standardize, that does the same to raw "
+            "outcomes; or transform the data before they enter the model."
+        )
+    if np.isnan(source).any():
+        return
+    with torch.no_grad():
+        raw_Y = torch.from_numpy(source).unsqueeze(-1)
+        applied = fitted_copy(outcome_transform).double()(raw_Y, X=torch.from_numpy(X))[0].squeeze(-1).numpy()
+    if not np.allclose(applied, y, rtol=1e-6, atol=1e-8 * np.abs(y).max()):
+        raise InvalidDataError(
+            "The outcome_transform does not do what the PyMC model does to its outcomes (for the first observation, "
+            f"{source[0]:g}, it gives {applied[0]:g} instead of {y[0]:g}). Pass the same transform."
+        )
 
 
 def raw_inputs(input_transform: InputTransform | None, X: np.ndarray, source: np.ndarray | None) -> Tensor:
@@ -72,12 +130,13 @@ def raw_inputs(input_transform: InputTransform | None, X: np.ndarray, source: np
 
     Raises:
         InvalidDataError: If the transform has not been fitted, or does not do what the PyMC model does.
-        UnsupportedModelError: If the transform has no inverse.
+        UnsupportedModelError: If the transform has no inverse, or is to be learned.
     """
     if input_transform is None:
         return torch.from_numpy(X)
     if not isinstance(input_transform, InputTransform):
         raise InvalidDataError(f"input_transform is a {type(input_transform).__name__}. Pass a BoTorch input transform.")
+    check_fixed("input_transform", input_transform)
     for part in input_transform.modules():
         learns = isinstance(part, AffineInputTransform) and part.learn_coefficients
         if learns and bool((part._coefficient == 1).all() and (part._offset == 0).all()):
@@ -89,7 +148,7 @@ def raw_inputs(input_transform: InputTransform | None, X: np.ndarray, source: np
         return undo(input_transform, torch.from_numpy(X))
     raw = torch.from_numpy(source)
     with torch.no_grad():
-        applied = fitted_copy(input_transform)(raw)
+        applied = fitted_copy(input_transform).preprocess_transform(raw)
     if applied.shape != X.shape or not np.allclose(applied.numpy(), X, rtol=1e-6, atol=1e-8):
         raise InvalidDataError(
             "The input_transform does not do what the PyMC model does to its inputs (for the first row "

@@ -1,6 +1,7 @@
 """Bad input is refused before anything is compiled, by a message that says what to pass instead."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -110,6 +111,28 @@ def another_transform() -> PyMCGP:
         return PyMCGP.from_fitted(gp, {}, input_transform=Normalize(2, bounds=bounds))
 
 
+OUTCOME = 50 * Y + 350
+
+
+def outcome_scaled_inside(scale: Callable[[Any], Any], transform: Any = None, table: bool = False) -> PyMCGP:
+    held = np.column_stack([np.arange(12), OUTCOME]) if table else OUTCOME
+    with pm.Model():
+        raw = pm.Data("raw", held)
+        gp = pm.gp.Marginal(cov_func=matern())
+        gp.marginal_likelihood("y", X, scale(raw[:, 1] if table else raw), sigma=0.1)
+        return PyMCGP.from_fitted(gp, {}, outcome_transform=transform)
+
+
+def standardize(y: np.ndarray) -> Standardize:
+    transform = Standardize(1)
+    transform(torch.from_numpy(y)[:, None])
+    return transform.eval()
+
+
+def by_sample_sd(y: Any) -> Any:
+    return (y - y.mean()) / (y.std() * np.sqrt(12 / 11))
+
+
 def too_few_columns() -> PyMCGP:
     return data_with_nan(X[:, :1], Y)
 
@@ -168,6 +191,33 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "no transform": (lambda: fitted(outcome_transform="log"), InputDataError, "outcome_transform is a str"),
     "no input transform": (lambda: fitted(input_transform="unit"), InputDataError, "input_transform is a str"),
     "another transform than the model's": (another_transform, InputDataError, "does not do what the PyMC model does"),
+    "an outcome scaled inside": (
+        lambda: outcome_scaled_inside(by_sample_sd),
+        InputDataError,
+        "gp's y is computed inside the PyMC model .*outcome_transform=",
+    ),
+    "an outcome in other units inside": (lambda: outcome_scaled_inside(lambda y: y / 1000), InputDataError, "gp's y is computed"),
+    "a logarithm inside": (lambda: outcome_scaled_inside(pm.math.log), InputDataError, "gp's y is computed"),
+    "another outcome transform than the model's": (
+        lambda: outcome_scaled_inside(by_sample_sd, standardize(OUTCOME / 1000)),
+        InputDataError,
+        r"does not do what the PyMC model does to its outcomes .*first observation, .* instead of",
+    ),
+    "the same sd by another formula": (
+        lambda: outcome_scaled_inside(lambda y: (y - y.mean()) / y.std(), standardize(OUTCOME)),
+        InputDataError,
+        "does not do what the PyMC model does to its outcomes",
+    ),
+    "a Standardize beside thousands": (
+        lambda: outcome_scaled_inside(lambda y: y / 1000, standardize(OUTCOME), table=True),
+        InputDataError,
+        "does not do what the PyMC model does to its outcomes",
+    ),
+    "a Standardize beside a logarithm": (
+        lambda: outcome_scaled_inside(pm.math.log, standardize(np.log(OUTCOME))),
+        InputDataError,
+        "does not do what the PyMC model does to its outcomes",
+    ),
     "a jitter that is no number": (lambda: fitted(jitter="a"), InputDataError, "jitter is 'a'"),
     "given is no dict": (lambda: fitted(given=[1]), InputDataError, "given is a list"),
     "model is no model": (lambda: PyMCGP.from_fitted(marginal().gp, POINT, model="m"), TypeError, "model is a str"),

@@ -1,95 +1,71 @@
-"""PyMC models made under ``pytensor.config.floatX = "float32"``: everything here computes in float64."""
+"""Callers in float32, and models that are not fitted: BoTorch's own tests of cached roots hold for ours as for SingleTaskGP."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
-import pymc as pm
-import pytensor
 import pytest
 import torch
-from arviz_base import from_dict
-from botorch.models.transforms import Standardize
+from botorch.acquisition import qSimpleRegret
+from botorch.acquisition.cached_cholesky import CachedCholeskyMCSamplerMixin
+from botorch.models import SingleTaskGP
+from botorch.sampling import IIDNormalSampler
+from botorch.utils.low_rank import sample_cached_cholesky
+from torch import Tensor
 
-from pymc_botorch import FullyBayesianPyMCGP, PyMCGP, compile_predict
+from pymc_botorch import PyMCGP
 
-SINGLE = 1e-4  # constants of the model in float32 have seven digits
-
-X = np.random.default_rng(0).uniform(size=(9, 2))
-Y = np.sin(5 * X[:, 0]) + X[:, 1]
-POINT: dict[str, Any] = {"ell": np.array([0.4, 0.7]), "eta": 1.3, "share": 0.4, "sigma": 0.15}
-
-
-def build_gp(X: Any, y: Any) -> pm.gp.Marginal:
-    """Parameters with transforms by a logarithm and a log-odds."""
-    ell, eta, sigma = pm.LogNormal("ell", -0.5, 0.7, shape=2), pm.HalfNormal("eta", 2), pm.LogNormal("sigma", -2, 1)
-    mean = pm.gp.mean.Constant(pm.Normal("mu") + pm.Beta("share", 2, 2))
-    gp = pm.gp.Marginal(mean_func=mean, cov_func=eta**2 * pm.gp.cov.Matern52(2, ls=ell))
-    gp.marginal_likelihood("y", X, y, sigma=sigma)
-    return gp
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The model inputs are of type torch.float32", "ignore:Data .outcome observations. is not standardized"
+)
+TOLERANCE = {torch.float: {"rtol": 1e-2, "atol": 1e-4}, torch.double: {"rtol": 1e-5, "atol": 1e-8}}  # those of BoTorch's tests
 
 
-@pytest.fixture
-def single() -> Iterator[None]:
-    with pytensor.config.change_flags(floatX="float32"):
-        yield
+def data(d: int = 2, dtype: torch.dtype = torch.double) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    return torch.rand(10, d, generator=draw).to(dtype), torch.randn(10, 1, generator=draw).to(dtype)
 
 
-def in_double[T](make: Callable[[], T]) -> T:
-    with pytensor.config.change_flags(floatX="float64"):
-        return make()
+@pytest.mark.parametrize("d", [1, 6])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_default_model_that_is_not_fitted_is_a_single_task_gp_that_is_not(d: int, known: bool) -> None:
+    X, Y = data(d)
+    noise = torch.full_like(Y, 0.02) if known else None
+    ours, theirs = PyMCGP(X, Y, noise).posterior(X + 0.1), SingleTaskGP(X, Y, noise).posterior(X + 0.1)
+    torch.testing.assert_close(ours.mean, theirs.mean, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(ours.variance, theirs.variance, rtol=1e-6, atol=1e-6)
 
 
-def pm_model() -> tuple[pm.gp.Marginal, pm.Model]:
-    with pm.Model() as made:
-        gp = build_gp(pm.Data("X", X), pm.Data("y_data", Y))
-    return gp, made
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("q", [1, 3, 9])
+@pytest.mark.parametrize("batch", [(), (4, 2)], ids=str)
+def test_samples_by_a_cached_root_are_those_of_the_joint_posterior(dtype: torch.dtype, q: int, batch: tuple[int, ...]) -> None:
+    X, Y = data(dtype=dtype)
+    model = PyMCGP(X, Y)
+    with torch.no_grad():
+        baseline = model.posterior(X[:-q])
+        root = baseline.distribution.lazy_covariance_matrix.root_decomposition().root.to_dense()
+    sampler, base_sampler = (IIDNormalSampler(torch.Size([3]), seed=1) for _ in range(2))
+    base_sampler(baseline)
+    whole, cached = (X.expand(*batch, *X.shape).clone().requires_grad_() for _ in range(2))
+    posterior = model.posterior(whole)
+    sampler._update_base_samples(posterior=posterior, base_sampler=base_sampler)
+    expected = sampler(posterior)[..., -q:, :]
+    base_samples = sampler.base_samples.detach().clone()
+    got = sample_cached_cholesky(model.posterior(cached), root, q, base_samples, sampler.sample_shape)
+    assert root.dtype == got.dtype == dtype
+    for samples in (got, expected):
+        samples.sum().backward()
+    torch.testing.assert_close(got, expected, **TOLERANCE[dtype])
+    assert whole.grad is not None
+    assert cached.grad is not None
+    torch.testing.assert_close(cached.grad[..., -q:, :], whole.grad[..., -q:, :], **TOLERANCE[dtype])
 
 
-def moments(model: Any) -> np.ndarray:
-    posterior = model.posterior(torch.from_numpy(X[:3] + 0.1))
-    return np.stack([posterior.mean.squeeze(-1), posterior.variance.squeeze(-1)])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_the_root_that_botorch_caches_is_that_of_linear_operator(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cached(qSimpleRegret, CachedCholeskyMCSamplerMixin):
+        """As BoTorch's dummy."""
 
-
-@pytest.mark.parametrize("scale", ["constrained", "unconstrained"])
-def test_a_gp_fitted_in_pymc(single: None, scale: str) -> None:
-    point: dict[str, Any] = {**POINT, "mu": 0.2}
-
-    def make() -> np.ndarray:
-        gp, model = pm_model()
-        given = point
-        if scale == "unconstrained":
-            given = {f"{name}_log__": np.log(point[name]) for name in ("ell", "eta", "sigma")} | {
-                "share_logodds__": np.log(0.4 / 0.6),
-                "mu": 0.2,
-            }
-            given = {name: np.asarray(value, dtype=pytensor.config.floatX) for name, value in given.items()}
-        predictor = compile_predict(gp, given, model=model)
-        mean, variance, _ = predictor.predict(X[:3] + 0.1)
-        found = moments(PyMCGP.from_fitted(gp, given, model=model))
-        np.testing.assert_allclose([mean, variance], found, rtol=1e-9)
-        return found
-
-    np.testing.assert_allclose(make(), in_double(make), rtol=SINGLE)
-
-
-def test_draws(single: None) -> None:
-    def make() -> np.ndarray:
-        gp, model = pm_model()
-        draws = {name: np.stack([np.asarray(value)] * 2)[None] for name, value in {**POINT, "mu": 0.2}.items()}
-        idata = from_dict({"posterior": draws})
-        return moments(FullyBayesianPyMCGP.from_fitted(gp, idata, model=model, num_draws=2))
-
-    np.testing.assert_allclose(make(), in_double(make), rtol=SINGLE)
-
-
-def test_a_model_made_from_data(single: None) -> None:
-    def make() -> tuple[float, np.ndarray]:
-        y = (Y - Y.mean()) / Y.std(ddof=1)
-        model = PyMCGP(torch.from_numpy(X), torch.from_numpy(y)[:, None], outcome_transform=Standardize(1), build_gp=build_gp)
-        model.fit(num_starts=1)
-        return model.fit_result.log_posterior, moments(model)
-
-    (value, found), (reference, expected) = make(), in_double(make)
-    assert value == pytest.approx(reference, abs=1e-3)
-    np.testing.assert_allclose(found, expected, rtol=0.05, atol=1e-3)
+    model = PyMCGP(*data(dtype=dtype))
+    acquisition = Cached(model=model, sampler=IIDNormalSampler(torch.Size([1])))
+    root = torch.eye(2, dtype=dtype)
+    monkeypatch.setattr("linear_operator.operators._linear_operator.psd_safe_cholesky", lambda *_, **__: root)
+    posterior = model.posterior(torch.rand(2, 2, dtype=dtype))
+    assert torch.equal(acquisition._compute_root_decomposition(posterior=posterior), root)

@@ -13,7 +13,15 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.gps.kernels import warn_of_white_noise
 from pymc_botorch.graph.gps.likelihoods import find_likelihoods, read_jitter
-from pymc_botorch.graph.gps.values import check_columns, check_data, check_jitter, constant_value, evaluate, raw_inputs
+from pymc_botorch.graph.gps.values import (
+    check_columns,
+    check_data,
+    check_jitter,
+    constant_value,
+    evaluate,
+    raw_inputs,
+    raw_outcomes,
+)
 
 type Kind = Literal["exact", "sparse", "component"]
 
@@ -41,6 +49,7 @@ class Observations:
         jitter: Jitter on the diagonal of the training covariance (a variance).
         inducing: Inducing inputs of a sparse approximation, ``m x d``; else None.
         raw_X: The data ``n x d`` that ``X`` is computed from inside the model, where it is computed from one; else None.
+        raw_y: The data ``n`` that ``y`` is computed from inside the model, NaN where they are unknown; None where it is not.
         variables: The model's shared variables of ``X`` and ``y``, where these are ``pm.Data``.
     """
 
@@ -52,6 +61,7 @@ class Observations:
     jitter: float
     inducing: np.ndarray | None
     raw_X: np.ndarray | None
+    raw_y: np.ndarray | None
     variables: Mapping[Literal["X", "y"], SharedVariable]
 
     @property
@@ -121,7 +131,8 @@ def read_observations(
     jitter = read_jitter(likelihoods) if jitter is None else check_jitter(jitter)
     names: tuple[Literal["X", "y"], ...] = ("X", "y")
     variables = {name: arguments[name] for name in names if isinstance(arguments[name], SharedVariable)}
-    return Observations(gp, total, X, y, noise, jitter, inducing, raw_inputs(arguments["X"], X), variables)
+    raw_X, raw_y = raw_inputs(arguments["X"], X), raw_outcomes(arguments["y"], y)
+    return Observations(gp, total, X, y, noise, jitter, inducing, raw_X, raw_y, variables)
 
 
 def _likelihood_arguments(total: pm.gp.gp.Base, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ __all__ = [
     "evaluate",
     "is_data",
     "raw_inputs",
+    "raw_outcomes",
 ]
 
 from typing import Any
@@ -104,6 +105,23 @@ def raw_inputs(value: Any, X: np.ndarray) -> np.ndarray | None:
         return None
     leaves = [leaf for leaf in map(constant_value, graph_inputs([value])) if leaf is not None and leaf.shape == X.shape]
     return np.asarray(leaves[0], dtype=np.float64) if len(leaves) == 1 else None
+
+
+def raw_outcomes(value: Any, y: np.ndarray) -> np.ndarray | None:
+    """Return the data ``n`` that an expression ``value`` of ``y`` changes; NaN where they are not just one, None without."""
+    if not isinstance(value, Variable) or not _changes_numbers(value):
+        return None
+    candidates = {
+        variable: None
+        for node in nodes_between([value])
+        if _changes_numbers(node.outputs[0])
+        for variable in node.inputs
+        if not _changes_numbers(variable)
+    }
+    arrays = [np.asarray(constant_value(v) if v.owner is None else v.eval(mode=QUICK), np.float64) for v in candidates]
+    found = [array.ravel() for array in arrays if array.size == y.size and (y.size > 1 or array.ndim)]
+    is_one = found and all(np.array_equal(found[0], other) for other in found)
+    return found[0] if is_one else np.full(y.shape, np.nan)
 
 
 def check_data(X: np.ndarray, y: np.ndarray) -> None:

@@ -15,7 +15,7 @@ from pymc_botorch.graph.compiling.functions import Arrays, Build, as_input
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data, subscripts_at
 from pymc_botorch.graph.posterior.moments import moments, moments_vjp, rows, rows_vjp
-from pymc_botorch.graph.posterior.pointwise import variances, variances_vjp
+from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR, variances, variances_vjp
 from pymc_botorch.graph.posterior.subscripts import check_subscripts
 
 SAME_LENGTH = "Pass data of the same length, or write the noise as a function of X, such as a table looked up by a column of it."
@@ -37,6 +37,7 @@ class ConditionedPosterior:
         frozen: What the new inputs do not change; None computes it at each call, for callers that hold too many posteriors.
         noise: Noise variance of the training observations: a scalar, or ``n`` where it differs between them.
         offset: The methods return moments of ``offset + scale * f``, in the units of the outcome.
+        floor: Smallest variance, in the units of the gp.
         scale: See ``offset``; neither ``noise`` nor the outputs of a build are scaled.
     """
 
@@ -46,6 +47,12 @@ class ConditionedPosterior:
     noise: np.ndarray
     offset: float = 0.0
     scale: float = 1.0
+    floor: float = VARIANCE_FLOOR
+
+    @property
+    def variance_floor(self) -> float:
+        """Smallest variance, in squared units of the outcome: outcomes may be small numbers."""
+        return self.scale**2 * self.floor
 
     @property
     def nbytes(self) -> int:
@@ -124,7 +131,12 @@ def compiled_posterior(graph: PosteriorGraph, tier: Tier | None = None) -> Compi
 
 
 def condition(
-    functions: CompiledGraph[CutPosterior], values: Sequence[np.ndarray], *, n: int, noise: np.ndarray | None = None
+    functions: CompiledGraph[CutPosterior],
+    values: Sequence[np.ndarray],
+    *,
+    n: int,
+    noise: np.ndarray | None = None,
+    y: np.ndarray | None = None,
 ) -> ConditionedPosterior:
     """Return the posterior conditioned on data and parameters.
 
@@ -133,6 +145,7 @@ def condition(
         values: A value for each input of the graph: data, then parameters.
         n: Number of training observations.
         noise: Their noise, as :func:`noise_of` returns it; None computes it from ``values``.
+        y: Observations that show the scale of the outcome, to which the smallest variance is relative.
 
     Raises:
         DataError: If the noise is that of another number of observations.
@@ -144,7 +157,13 @@ def condition(
     noise = noise_of(functions, inputs, n=n) if noise is None else noise
     every = (*inputs, as_input(noise))
     variance = np.diagonal(noise).copy() if noise.ndim == 2 else np.square(noise)
-    return ConditionedPosterior(functions, every, _frozen(functions, every), variance)
+    return ConditionedPosterior(functions, every, _frozen(functions, every), variance, floor=_floor(variance, y))
+
+
+def _floor(noise: np.ndarray, y: np.ndarray | None) -> float:
+    """Return the smallest variance of a function that was observed as ``y``, with noise of these variances."""
+    scales = [np.var(y) if y is not None and y.size else 0.0, noise.mean() if noise.size else 0.0]
+    return VARIANCE_FLOOR * float(max(scales) or 1.0)
 
 
 def noise_of(functions: CompiledGraph[CutPosterior], inputs: Sequence[np.ndarray], *, n: int) -> np.ndarray:

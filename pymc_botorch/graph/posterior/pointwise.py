@@ -26,8 +26,8 @@ from pymc_botorch.graph.rewrites.diagonal import diagonal
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
 
 VARIANCE_FLOOR = 1e-20
-"""Smallest variance returned. Rounding may make a variance of zero negative; linear_operator takes the root of a 1 x 1 covariance
-without jitter, and PyTorch's derivative of a root is infinite at zero."""
+"""Smallest variance returned, where the outcome has a variance of one. Rounding may make a variance of zero negative;
+linear_operator takes the root of a 1 x 1 covariance without jitter, and PyTorch's derivative of a root is infinite at zero."""
 
 
 def mean_at(cut: CutPosterior) -> Compilable:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, FitError, FitWarning
@@ -61,6 +62,7 @@ class FitResult:
         return max(self.values)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def fit_map(
     built: BuiltGP,
     data: TrainingData,

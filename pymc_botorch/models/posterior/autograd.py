@@ -16,7 +16,6 @@ from torch import Tensor
 
 from pymc_botorch.graph.compiling.functions import Arrays
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
-from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.posterior.arrays import Points, cotangent, to_numpy, to_torch, without_nan
 from pymc_botorch.models.posterior.functions import Bars, evaluate
@@ -88,7 +87,7 @@ class _Moments:
         if spoilt is not None:
             mean[spoilt], cov[spoilt], cov.mT[spoilt] = np.nan, np.nan, np.nan
         variance = np.einsum("bii->bi", cov)  # a view of the diagonals
-        np.maximum(variance, VARIANCE_FLOOR, out=variance)
+        np.maximum(variance, self.posterior.variance_floor, out=variance)
         return (to_torch(mean, X), to_torch(cov, X)), ((points, spoilt), solves)
 
     def pull_back(self, X: Tensor, saved: tuple[Points, Arrays], bars: Bars) -> np.ndarray:
@@ -178,7 +177,7 @@ class _Variances:
         """Return the variance."""
         points, spoilt = without_nan(to_numpy(X))
         with botorch_errors():
-            variance = np.maximum(self.posterior.variances(points), VARIANCE_FLOOR)
+            variance = np.maximum(self.posterior.variances(points), self.posterior.variance_floor)
         if spoilt is not None:
             variance[spoilt] = np.nan
         return (to_torch(variance, X),), None

@@ -9,6 +9,7 @@ import torch
 from linear_operator import LinearOperator, to_linear_operator
 from torch import Tensor
 
+from pymc_botorch.models.posterior.cholesky import DenseCovariance
 from pymc_botorch.models.posterior.process import AbstractProcess
 
 
@@ -52,6 +53,9 @@ class PosteriorCovariance(LinearOperator):
 
     def _diagonal(self) -> Tensor:
         return self._variance
+
+    def _cholesky(self, upper: bool = False) -> LinearOperator:
+        return DenseCovariance(self._dense).cholesky(upper)
 
     def to_dense(self) -> Tensor:
         """Return the matrix, ``... x q x q``; computed once."""

@@ -33,6 +33,11 @@ class MixtureProcess(AbstractProcess):
         """``Size([S])``."""
         return torch.Size([len(self.processes)])
 
+    @property
+    def variance_floor(self) -> Tensor:
+        """Those of the draws, ``S x 1``."""
+        return torch.stack([process.variance_floor for process in self.processes]).unsqueeze(-1)
+
     def joint(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and covariance of each draw."""
         X = self._with_draws(X)
@@ -81,6 +86,11 @@ class _DrawByColumn(AbstractProcess):
 
     processes: tuple[CompiledProcess, ...]
     batch_shape = torch.Size()
+
+    @property
+    def variance_floor(self) -> Tensor:
+        """The smallest of those of the draws, ``()``."""
+        return torch.stack([process.variance_floor for process in self.processes]).min()
 
     def joint(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean ``... x q`` and covariance ``... x q x q``."""

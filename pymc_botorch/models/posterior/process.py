@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.models.posterior.autograd import joint_moments, mean_and_rows, point_variances
+from pymc_botorch.models.posterior.cholesky import relative_cholesky
 from pymc_botorch.models.posterior.functions import is_transformed
 
 
@@ -27,6 +27,11 @@ class AbstractProcess(ABC):
     @abstractmethod
     def joint(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean ``... x q`` and covariance ``... x q x q``."""
+
+    @property
+    def variance_floor(self) -> Tensor:
+        """Smallest variance, broadcastable to those at ``q`` points, ``... x q``."""
+        return torch.zeros((), dtype=torch.float64)
 
     def mean(self, X: Tensor) -> Tensor:
         """Return the mean ``... x q``."""
@@ -54,6 +59,11 @@ class CompiledProcess(AbstractProcess):
 
     posterior: ConditionedPosterior
     batch_shape = torch.Size()
+
+    @property
+    def variance_floor(self) -> Tensor:
+        """That of the posterior, ``()``."""
+        return torch.tensor(self.posterior.variance_floor, dtype=torch.float64)
 
     def joint(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and covariance from one call of the compiled moments."""
@@ -102,6 +112,11 @@ class ConditionedProcess(AbstractProcess):
         """The batches of the observations, beyond those of the new inputs."""
         return torch.broadcast_shapes(self.Y.shape[:-1], self.X_f.shape[:-2], self.base.batch_shape)
 
+    @property
+    def variance_floor(self) -> Tensor:
+        """That of the base process."""
+        return self.base.variance_floor
+
     def joint(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and covariance given base data and observations."""
         q_f = self.X_f.shape[-2]
@@ -109,7 +124,7 @@ class ConditionedProcess(AbstractProcess):
         both = torch.cat([self.X_f.expand(*batch, *self.X_f.shape[-2:]), X.expand(*batch, *X.shape[-2:])], dim=-2)
         mean, cov = self.base.joint(both)  # m, C at observed and new points
         S = cov[..., :q_f, :q_f] + torch.diag_embed(self.noise.expand(*self.noise.shape[:-1], q_f))
-        root = torch.linalg.cholesky(S) if is_transformed() else psd_safe_cholesky(S)  # the latter looks whether it worked
+        root = torch.linalg.cholesky(S) if is_transformed() else relative_cholesky(S)  # the latter looks whether it worked
         half = torch.linalg.solve_triangular(root, cov[..., :q_f, q_f:].expand(*S.shape[:-2], -1, -1), upper=False)
         innovation = (self.Y - mean[..., :q_f]).unsqueeze(-1)
         white = torch.linalg.solve_triangular(
@@ -117,4 +132,6 @@ class ConditionedProcess(AbstractProcess):
         )  # ... x q_f x 1
         new_mean = mean[..., q_f:] + (half.mT @ white).squeeze(-1)
         new_cov = cov[..., q_f:, q_f:] - half.mT @ half
+        below = (self.variance_floor - new_cov.detach().diagonal(dim1=-2, dim2=-1)).clamp_min(0.0)
+        new_cov = new_cov + torch.diag_embed(below)
         return new_mean, new_cov.expand(*new_mean.shape, new_mean.shape[-1])
