@@ -2,7 +2,6 @@
 
 __all__ = ["BuiltGP", "build", "build_default_gp"]
 
-import inspect
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -13,15 +12,14 @@ from typing import Any, Self
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Variable
-from pytensor.graph.traversal import ancestors
 
 from pymc_botorch.config import config
-from pymc_botorch.errors import PACKAGE_FOLDER, DataError, UnsupportedGPError
+from pymc_botorch.errors import PACKAGE_FOLDER, DataError
 from pymc_botorch.graph.compiling.cache import register_builders
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.inference.advice import advice_on_symbols
+from pymc_botorch.inference.builder_checks import FOLLOW_DATA, check_arguments, check_inducing, check_training_data
 from pymc_botorch.inference.components import Parts, read_parts
 from pymc_botorch.inference.fingerprint import fingerprint
 from pymc_botorch.inference.fit.objective import ObjectiveGraph, read_objective
@@ -31,10 +29,6 @@ from pymc_botorch.inference.training_data import Role, TrainingData
 
 MAX_BUILT = 64
 
-FOLLOW_DATA = (
-    "Pass known sds as their squares, train_Yvar, and take them as third argument, build_gp(X, y, sigma); look multipliers up by "
-    'a column of X, pt.as_tensor(multipliers)[X[:, j].astype("int64")].'
-)
 
 _built: OrderedDict[Hashable, "BuiltGP"] = OrderedDict()
 _warned: set[Any] = set()
@@ -108,7 +102,7 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
         DataError: If the builder cannot take these data, or what it returns does not fit them.
         UnsupportedGPError: If the gp is of a class without a Gaussian marginal likelihood.
     """
-    _check_arguments(builder, data)
+    check_arguments(builder, data)
     read, reason = fingerprint(builder, attributes)
     key = None if read is None else (read, data.X.shape[1], data.sigma is None)
     with _lock:
@@ -194,16 +188,6 @@ def _warn_of_rebuilding(builder: Callable, reason: str) -> None:
         )
 
 
-def _check_arguments(builder: Callable, data: TrainingData) -> None:
-    try:
-        inspect.signature(builder).bind(*("X", "y", "sigma")[: 2 if data.sigma is None else 3])
-    except TypeError as error:
-        wanted = (
-            "build_gp(X, y)" if data.sigma is None else "build_gp(X, y, sigma), where sigma is the known sd (train_Yvar's root)"
-        )
-        raise DataError(f"build_gp cannot be called with these data ({error}). Write it as {wanted}.") from error
-
-
 def _build(builder: Callable, data: TrainingData) -> BuiltGP:
     n, d = data.X.shape
     coords = {"feature": range(d), "obs_id": range(n)}
@@ -216,7 +200,7 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
         with advice_on_symbols():
             returned = builder(*arguments.values())
     gp, given = returned if isinstance(returned, tuple) else (returned, None)
-    _check_training_data(gp, given, arguments)
+    check_training_data(gp, given, arguments)
     roles: dict[Variable, Role] = {X: "X", y: "y", pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}
     if data.sigma is not None:
         roles[arguments["sigma"]] = "sigma"
@@ -226,7 +210,7 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
         return function, observation[0] if observation else None
 
     function, observation, _, parts = read_parts(read, gp, given)
-    _check_inducing(function, gp, X)
+    check_inducing(function, gp, X)
     objective, sources = read_objective(pm_model)
     objective_roles = {name: roles[leaf] for name, leaf in sources.items() if leaf in roles}
     if unused := set(arguments) - set(objective_roles.values()):
@@ -235,35 +219,3 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
     scales = Scales(pm_model, objective, sources, changing)
     fixed = {name: None if name in objective_roles else constant_value(leaf) for name, leaf in sources.items()}
     return BuiltGP(function, observation, objective, fixed, objective_roles, scales, parts)
-
-
-def _check_training_data(gp: Any, given: Any, arguments: Mapping[str, Variable]) -> None:
-    """Raise unless the gp's data are the builder's arguments themselves, which refits and predictions replace."""
-    total = given.get("gp", gp) if isinstance(given, Mapping) else gp
-    if not isinstance(total, pm.gp.gp.Base):
-        raise DataError(
-            f"build_gp returned a {type(total).__name__}. Return the gp; of a sum "
-            "(total, {'trend': trend, 'field': field}), or (gp, {'gp': total}) for a component."
-        )
-    if isinstance(total, pm.gp.MarginalKron):
-        raise UnsupportedGPError("pm.gp.MarginalKron takes a grid, which cannot grow. Use PyMCGP.from_fitted, or pm.gp.Marginal.")
-    for name in ("X", "y"):
-        used = getattr(total, name, None)
-        if isinstance(used, Variable) and used is not arguments[name]:
-            advice = "input_transform=..." if name == "X" else "outcome_transform=..."
-            raise DataError(
-                f"The {name} of the gp's likelihood is not the {name} that build_gp was given, but made from it or from "
-                f"elsewhere. Pass {name} itself to marginal_likelihood, and transform it by {advice}."
-            )
-    sigma = getattr(total, "sigma", None)
-    sigma = sigma.sigma if isinstance(sigma, pm.gp.cov.WhiteNoise) else sigma
-    known = None if sigma is arguments.get("sigma") else constant_value(sigma)
-    if known is not None and known.size > 1:
-        raise DataError(
-            f"build_gp takes an array of shape {known.shape} for the noise of whatever data it is given. {FOLLOW_DATA}"
-        )
-
-
-def _check_inducing(fitted: FittedGP, gp: Any, X: SharedVariable) -> None:
-    if "Xu" in fitted.data and isinstance(gp.Xu, Variable) and X in set(ancestors([gp.Xu])):
-        raise DataError("The inducing inputs are taken from X, which changes with the data. Pass fixed inducing inputs.")

@@ -16,6 +16,7 @@ from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.prior import Prior
 from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.left_out import left_out
 
 MAX_PRIOR_SDS = 4.0
 """Distance of an unconstrained hyperparameter from its prior median above which it is in conflict with the prior."""
@@ -83,8 +84,8 @@ def _far_from_prior(density: Density, prior: Prior, u: np.ndarray, fitted: Fitte
         name = density.names[i]
         if distance[i] < 0 and _is_harmless_noise(_given(density, typical), fitted):
             continue
-        side = "above" if distance[i] > 0 else "below"
-        return f"`{name}` is {density.shown(u, name)}, {sds[i]:.0f} prior sds {side} the median of its prior"
+        direction = "above" if distance[i] > 0 else "below"
+        return f"`{name}` is {density.shown(u, name)}, {sds[i]:.0f} prior sds {direction} the median of its prior"
     return None
 
 
@@ -112,28 +113,17 @@ def _poorly_predicted(fitted: Sequence[FittedGP]) -> str | None:
 
 
 def _leave_one_out(fitted: FittedGP) -> _LeftOut | None:
-    """Return how well left-out observations are predicted; None where there are too few, or no noise that is known.
-
-    References:
-        Rasmussen & Williams (2006), Gaussian Processes for Machine Learning, section 5.4.2,
-        http://gaussianprocess.org/gpml/chapters/RW5.pdf
-    """
+    """Return how well left-out observations are predicted; None where there are few, or the gp is no function of its prior."""
     y = fitted.y
     sd = float(y.std())
-    moments = _prior_moments(fitted) if len(y) >= MIN_OBSERVATIONS and sd > 0 else None
-    if moments is None:
+    if fitted.kind != "exact" or len(y) < MIN_OBSERVATIONS or sd == 0:
         return None
-    mean, cov = moments
-    noise = fitted.noise(0)
-    K = cov + (noise if noise.ndim == 2 else np.diag(np.broadcast_to(np.square(noise), len(y)))) + fitted.jitter * np.eye(len(y))
     try:
-        precision = np.linalg.inv(K)
-    except np.linalg.LinAlgError:
+        found = left_out(fitted)
+    except FitError:
         return None
-    weights = precision @ (y - mean)
-    residual = weights / np.diag(precision)
-    z = weights / np.sqrt(np.abs(np.diag(precision)))
-    return _LeftOut(_rms(residual) / sd, _simple_error(fitted.X, y) / sd, _rms(z))
+    residual = y - found.mean[0]
+    return _LeftOut(_rms(residual) / sd, _simple_error(fitted.X, y) / sd, _rms(residual / np.sqrt(found.variance[0])))
 
 
 def _prior_moments(fitted: FittedGP) -> tuple[np.ndarray, np.ndarray] | None:
