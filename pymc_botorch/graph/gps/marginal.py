@@ -9,11 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import pymc as pm
 from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Variable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.gps.kernels import warn_of_white_noise
 from pymc_botorch.graph.gps.likelihoods import find_likelihoods, read_jitter
-from pymc_botorch.graph.gps.values import check_columns, check_data, check_jitter, constant_value, evaluate, raw_inputs
+from pymc_botorch.graph.gps.values import check_columns, check_data, check_jitter, constant_value, evaluate, is_data, raw_inputs
 
 type Kind = Literal["exact", "sparse", "component"]
 
@@ -110,7 +111,7 @@ def read_observations(
     noise = sigma if isinstance(sigma, pm.gp.cov.BaseCovariance) else pm.gp.cov.WhiteNoise(sigma)
     _check_noise(noise, len(y))
     warn_of_white_noise(gp.cov_func, "Pass the noise as sigma of marginal_likelihood instead.")
-    inducing = evaluate(arguments["Xu"], "Xu", allow_expression=inputs_transformed) if "Xu" in arguments else None
+    inducing = _inducing_inputs(arguments["Xu"]) if "Xu" in arguments else None
     likelihoods = find_likelihoods(pm_model, y, sparse=inducing is not None)
     if not likelihoods and not given:
         raise DataError(
@@ -122,6 +123,16 @@ def read_observations(
     names: tuple[Literal["X", "y"], ...] = ("X", "y")
     variables = {name: arguments[name] for name in names if isinstance(arguments[name], SharedVariable)}
     return Observations(gp, total, X, y, noise, jitter, inducing, raw_inputs(arguments["X"], X), variables)
+
+
+def _inducing_inputs(Xu: Any) -> np.ndarray:
+    """Return inducing inputs, which may be computed: they are among the inputs as the gp sees them."""
+    if isinstance(Xu, Variable) and not is_data(Xu):
+        raise DataError(
+            "The inducing inputs Xu are parameters of the PyMC model, or computed from them. Pass fixed ones, for example "
+            "pm.gp.util.kmeans_inducing_points(m, X) of an array X, or use pm.gp.Marginal."
+        )
+    return evaluate(Xu, "Xu", allow_expression=True)
 
 
 def _likelihood_arguments(total: pm.gp.gp.Base, given: Mapping[str, Any]) -> dict[str, Any]:
