@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pymc as pm
 from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Variable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.gps.kernels import warn_of_white_noise
@@ -19,6 +20,7 @@ from pymc_botorch.graph.gps.values import (
     check_jitter,
     constant_value,
     evaluate,
+    is_data,
     raw_inputs,
     raw_outcomes,
 )
@@ -120,7 +122,7 @@ def read_observations(
     noise = sigma if isinstance(sigma, pm.gp.cov.BaseCovariance) else pm.gp.cov.WhiteNoise(sigma)
     _check_noise(noise, len(y))
     warn_of_white_noise(gp.cov_func, "Pass the noise as sigma of marginal_likelihood instead.")
-    inducing = evaluate(arguments["Xu"], "Xu", allow_expression=inputs_transformed) if "Xu" in arguments else None
+    inducing = _inducing_inputs(arguments["Xu"]) if "Xu" in arguments else None
     likelihoods = find_likelihoods(pm_model, y, sparse=inducing is not None)
     if not likelihoods and not given:
         raise DataError(
@@ -133,6 +135,16 @@ def read_observations(
     variables = {name: arguments[name] for name in names if isinstance(arguments[name], SharedVariable)}
     raw_X, raw_y = raw_inputs(arguments["X"], X), raw_outcomes(arguments["y"], y)
     return Observations(gp, total, X, y, noise, jitter, inducing, raw_X, raw_y, variables)
+
+
+def _inducing_inputs(Xu: Any) -> np.ndarray:
+    """Return inducing inputs, which may be computed: they are among the inputs as the gp sees them."""
+    if isinstance(Xu, Variable) and not is_data(Xu):
+        raise DataError(
+            "The inducing inputs Xu are parameters of the PyMC model, or computed from them. Pass fixed ones, for example "
+            "pm.gp.util.kmeans_inducing_points(m, X) of an array X, or use pm.gp.Marginal."
+        )
+    return evaluate(Xu, "Xu", allow_expression=True)
 
 
 def _likelihood_arguments(total: pm.gp.gp.Base, given: Mapping[str, Any]) -> dict[str, Any]:
