@@ -40,8 +40,8 @@ def model_config(
     """Return Ax's configuration of a class as surrogate.
 
     For a class with ``units = "scaled"``, ``X`` is normalised to the bounds of the search space. For one with ``"natural"``,
-    ``X`` is as in the experiment, with parameters on a log scale as their ``log10`` (and Ax must not standardise outcomes:
-    :func:`generation_strategy` makes sure of that).
+    ``X`` is as in the experiment, with range parameters of ``scaling="log"`` as their ``log10``. (Ax must not standardise
+    outcomes for it, nor put ordered choices on a log scale by itself: :func:`generation_strategy` makes sure of both.)
 
     Args:
         cls: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP``, or one of these.

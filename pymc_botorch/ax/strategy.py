@@ -2,12 +2,11 @@
 
 __all__ = ["generation_strategy"]
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from ax.adapter.registry import Generators, MBM_X_trans, Mixed_transforms
-from ax.adapter.transforms.base import Transform
+from ax.adapter.registry import Generators, Y_trans
 from ax.adapter.transforms.derelativize import Derelativize
 from ax.core.experiment_status import ExperimentStatus
 from ax.core.trial_status import TrialStatus
@@ -25,6 +24,7 @@ from botorch.models.transforms.outcome import Standardize
 from pymc_botorch.ax.configuration import apply_units, check_storable, has_natural_units, model_config, surrogate_spec
 from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass
+from pymc_botorch.ax.transforms import input_transforms
 
 
 def generation_strategy(
@@ -54,9 +54,12 @@ def generation_strategy(
         acquisition_options: Ax's acquisition options, such as ``{"prune_irrelevant_parameters": True}``.
         optimizer_kwargs: Arguments of the acquisition function's optimiser, such as ``{"num_restarts": 10}``.
         fit_options: Arguments of ``fit``, as in :func:`model_config`; only where ``surrogate`` is a class.
-        categories: How unordered choices reach ``build_gp``: ``"one-hot"`` as a column of 0 and 1 for each value, ``"index"`` as
-            one column with the index of the value, never scaled, for ``pm.gp.cov.Coregion``. A choice of two values is one
-            column of 0 and 1 in either case.
+        categories: How unordered choices reach ``build_gp``. ``"one-hot"``: as a column of 0 and 1 for each value.
+            ``"index"``: as one column with the position ``0..k-1`` of the value, of text in the order that was declared, of
+            numbers in ascending order, never scaled, for ``pm.gp.cov.Coregion``; a constructor that takes
+            ``categorical_features`` is told these columns. Ax calls each choice of two values ordered: with ``"one-hot"`` it is
+            one column, of its values where they are numbers, of 0 and 1 otherwise. With ``"index"`` it is a category, also where
+            its values are numbers, unless a parameter constraint needs them. Ordered text comes as positions in either case.
 
     Raises:
         UserInputError: If an argument can't be used, or stored.
@@ -99,7 +102,10 @@ def generation_strategy(
         "acquisition_options": dict(acquisition_options or {}),
     }
     if any(has_natural_units(config) for config in _all_configs(spec)):
-        generator_kwargs |= _in_natural_units(spec, Mixed_transforms if categories == "index" else MBM_X_trans)
+        generator_kwargs |= _in_natural_units(spec)
+        generator_kwargs["transforms"] = [*input_transforms(categories, natural=True), Derelativize]
+    elif categories == "index":
+        generator_kwargs["transforms"] = [*input_transforms(categories, natural=False), *Y_trans]
     if botorch_acqf_class is not None:
         generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
     gen_kwargs = {"model_gen_options": {"optimizer_kwargs": dict(optimizer_kwargs)}} if optimizer_kwargs else {}
@@ -163,7 +169,7 @@ def _with_own_warm_starts(config: ModelConfig) -> ModelConfig:
     return replace(config, mll_options={**config.mll_options, "warm_start": WarmStarts()})
 
 
-def _in_natural_units(spec: SurrogateSpec, input_transforms: Iterable[type[Transform]]) -> dict[str, Any]:
+def _in_natural_units(spec: SurrogateSpec) -> dict[str, Any]:
     """Return generator options with outcomes as reported; models with scaled units standardise them themselves."""
 
     def standardize(config: ModelConfig) -> ModelConfig:
@@ -174,7 +180,6 @@ def _in_natural_units(spec: SurrogateSpec, input_transforms: Iterable[type[Trans
     configs = get_derelativize_config(derelativize_with_raw_status_quo=True)
     return {
         "surrogate_spec": _map_configs(spec, standardize),
-        "transforms": [*input_transforms, Derelativize],
         "transform_configs": {Derelativize.__name__: configs[Derelativize.__name__]},
     }
 
