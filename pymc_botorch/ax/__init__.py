@@ -8,8 +8,9 @@ stored experiment must import this package and the module that defines the class
 
 __all__ = ["WarmStarts", "fitted_models", "generation_strategy", "model_config", "register", "surrogate_spec"]
 
+import pymc_botorch.ax.fitting  # noqa: F401  (registers with Ax's dispatchers)
 from pymc_botorch.ax.configuration import model_config, surrogate_spec
-from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.reading import fitted_models
 from pymc_botorch.ax.registration import register
 from pymc_botorch.ax.strategy import generation_strategy
+from pymc_botorch.ax.warm_starts import WarmStarts

@@ -19,8 +19,8 @@ from ax.utils.stats.model_fit_stats import DIAGNOSTIC_FNS
 from botorch.exceptions.errors import InputDataError
 from botorch.utils.types import DEFAULT
 
-from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass, register
+from pymc_botorch.ax.warm_starts import WarmStarts
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.pymc_gp import PyMCGP

@@ -22,9 +22,9 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
 from pymc_botorch.ax.configuration import apply_units, check_storable, has_natural_units, model_config, surrogate_spec
-from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass
 from pymc_botorch.ax.transforms import input_transforms
+from pymc_botorch.ax.warm_starts import WarmStarts
 
 
 def generation_strategy(
