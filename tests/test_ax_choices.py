@@ -1,6 +1,10 @@
 """Choices and scales of Ax as a class sees them: values of the experiment, positions of categories, and nothing unasked."""
 
+import json
+import os
 import pathlib
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -150,6 +154,30 @@ def test_a_loaded_client_reads_the_same_positions(indexed: Any, tmp_path: pathli
     client.save_to_json_file(str(tmp_path / "client.json"))
     loaded = fitted(Client.load_from_json_file(str(tmp_path / "client.json")))
     assert seen_by(loaded) == seen_by(client)
+
+
+FRESH = """
+import json, sys
+from pymc_botorch.ax import fitted_models, load_client
+client = load_client(sys.argv[1])
+assert "ax_gps" in sys.modules
+client._generation_strategy.fit(experiment=client._experiment)
+(data,) = client._generation_strategy.adapter.generator.surrogate.training_data
+print(json.dumps(dict(zip(data.feature_names, data.X.T.tolist()))), fitted_models(client)["m"].categories)
+"""
+
+
+def test_a_fresh_process_reads_the_same_positions(indexed: Any, tmp_path: pathlib.Path) -> None:
+    client, seen = indexed
+    if fitted_models(client)["m"].units == "scaled":
+        pytest.skip("one process is enough")
+    client.save_to_json_file(str(tmp_path / "client.json"))
+    environment = {**os.environ, "PYMC_BOTORCH_LINKER": "python", "PYTENSOR_FLAGS": "mode=FAST_COMPILE"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parent.parent)])
+    command = [sys.executable, "-c", FRESH, str(tmp_path / "client.json")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{json.dumps(seen)} {fitted_models(client)['m'].categories}"
 
 
 def test_one_hot_columns_of_numbers_are_by_value() -> None:

@@ -1500,6 +1500,32 @@ def test_transforms_of_inputs_leave_outcomes_as_they_are() -> None:
         assert not any("_transform_observation_data" in vars(transform) for transform in inputs)
 
 
+def test_clients_set_the_experiment_of_their_strategy() -> None:
+    import ax_gps
+    from ax.generation_strategy.generation_strategy import GenerationStrategy
+    from ax.storage.json_store.encoders import generation_strategy_to_dict
+    from ax.storage.json_store.registry import CORE_ENCODER_REGISTRY
+
+    import pymc_botorch.ax
+
+    client = ax_gps.client_of("single", pymc_botorch.PyMCGP)
+    strategy = client._maybe_generation_strategy
+    assert isinstance(strategy, GenerationStrategy)
+    assert strategy._experiment is client._experiment
+    assert CORE_ENCODER_REGISTRY[GenerationStrategy] is generation_strategy_to_dict
+    assert generation_strategy_to_dict(strategy)["__type"] == type(strategy).__name__
+
+
+def test_stored_configurations_have_the_name_of_their_class() -> None:
+    from ax.storage.json_store.encoder import object_to_json
+
+    import pymc_botorch.ax
+
+    stored = object_to_json(pymc_botorch.ax.model_config(pymc_botorch.PyMCGP))
+    assert stored["botorch_model_class"]["index"] == "PyMCGP"
+    assert "pymc_botorch: module" in stored["mll_options"]
+
+
 def test_ax_scales_and_orders_choices_by_itself() -> None:
     from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice
     from ax.adapter.transforms.log import Log

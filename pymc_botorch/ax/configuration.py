@@ -29,6 +29,9 @@ from pymc_botorch.models.training_data import UnitsOfPriors
 PASSED_BY_AX = ("train_X", "train_Y", "train_Yvar", "input_transform", "outcome_transform", "categorical_features")
 """Constructor arguments that Ax makes from the experiment."""
 
+MODULE_OPTION = "pymc_botorch: module"
+"""Fit option that carries the name of the module that defines a class to a process that loads the experiment."""
+
 
 def model_config(
     cls: GPClass,
@@ -87,11 +90,12 @@ def model_config(
 
 
 def apply_units(config: ModelConfig) -> ModelConfig:
-    """Return a configuration without Ax's scaling of inputs if its class has natural units; others are returned unchanged."""
+    """Return a configuration of ours with the module of its class, and if that has natural units without Ax's scaling."""
     cls = config.botorch_model_class
     if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP)):
         return config
     _check_class(cls)
+    config = replace(config, mll_options={**config.mll_options, MODULE_OPTION: cls.__module__})
     if has_natural_units(config) and config.input_transform_classes is DEFAULT:
         return replace(config, input_transform_classes=None)
     return config

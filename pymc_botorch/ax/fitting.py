@@ -16,6 +16,7 @@ from botorch.models.model import Model
 from botorch.models.transforms.input import Normalize
 from botorch.utils.datasets import SupervisedDataset
 
+from pymc_botorch.ax.configuration import MODULE_OPTION
 from pymc_botorch.ax.registration import GPClass, register
 from pymc_botorch.ax.warm_starts import WarmStarts
 from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
@@ -123,6 +124,7 @@ def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> Non
 def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | None = None) -> None:
     """Fit a model by its own ``fit``, with the options of its configuration."""
     options = dict(mll_options or {})
+    options.pop(MODULE_OPTION, None)
     metric, memory = options.pop(METRIC_OPTION, ""), options.get("warm_start")
     n = len(model.train_targets)
     if isinstance(memory, WarmStarts):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ax.adapter.registry import Generators, Y_trans
 from ax.adapter.transforms.derelativize import Derelativize
+from ax.core.experiment import Experiment
 from ax.core.experiment_status import ExperimentStatus
 from ax.core.trial_status import TrialStatus
 from ax.exceptions.core import UserInputError
@@ -18,6 +19,8 @@ from ax.generation_strategy.generation_strategy import GenerationStrategy
 from ax.generation_strategy.generator_spec import GeneratorSpec
 from ax.generation_strategy.transition_criterion import MaxTrialsAwaitingData, MinTrials
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig, SurrogateSpec
+from ax.storage.json_store.encoders import generation_strategy_to_dict
+from ax.storage.json_store.registry import CORE_ENCODER_REGISTRY
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
@@ -118,9 +121,33 @@ def generation_strategy(
     )
     nodes = [*_initialization(initialization_budget, seed), node]
     title = "+".join(dict.fromkeys(config.name or "unnamed" for config in _all_configs(spec)))
-    strategy = GenerationStrategy(name="+".join([*(node.name for node in nodes[:-1]), title]), nodes=nodes)
+    strategy = _StrategyOfOneExperiment(name="+".join([*(node.name for node in nodes[:-1]), title]), nodes=nodes)
     check_storable("The strategy", strategy)
     return strategy
+
+
+class _StrategyOfOneExperiment(GenerationStrategy):
+    """A strategy that a second experiment can't take: Ax would go on from the trials of the first, and fail for want of data."""
+
+    @property
+    def _experiment(self) -> Experiment | None:
+        return self.__dict__.get("only_experiment")
+
+    @_experiment.setter
+    def _experiment(self, experiment: Experiment | None) -> None:
+        if self._experiment is not None and experiment is not self._experiment:
+            name = self._experiment.name if self._experiment.has_name else "unnamed"
+            raise UserInputError(
+                f"This strategy serves another experiment ({name}), and remembers its trials. Call "
+                "pymc_botorch.ax.generation_strategy again, and give each client a strategy of its own."
+            )
+        self.__dict__["only_experiment"] = experiment
+
+
+CORE_ENCODER_REGISTRY[_StrategyOfOneExperiment] = lambda strategy: {
+    **generation_strategy_to_dict(strategy),
+    "__type": GenerationStrategy.__name__,  # as which it is loaded
+}
 
 
 def _initialization(budget: int, seed: int | None) -> list[GenerationNode]:
