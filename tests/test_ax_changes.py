@@ -7,6 +7,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from ax.api.client import Client
+from ax.api.configs import ChoiceParameterConfig
 from ax.core.parameter import ParameterType, RangeParameter
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig
 from ax_gps import FIT_OPTIONS, PARAMETERS, FieldGP, SampledGP, TrialGP, after, fitted
@@ -163,3 +164,39 @@ def test_a_choice_of_models_begins_with_one_observation(cls: type, others: list[
     client = campaign(surrogate_spec(*ours, *others, criterion=criterion), rows=ROWS[:1])
     posterior = fitted_models(client)["harvest"].posterior(fitted_models(client)["harvest"].train_inputs[0])
     assert np.isfinite(posterior.mean.detach().numpy()).all()
+
+
+# Columns by name
+
+
+class SownGP(ax_gps.AnyGP):
+    columns = ("dose", "depth")
+
+
+class TurnedGP(ax_gps.AnyGP):
+    columns = ("depth", "dose")
+
+
+class ShortGP(ax_gps.AnyGP):
+    columns = ("dose",)
+
+
+def test_columns_of_the_experiment_are_those_of_the_class() -> None:
+    campaign(SownGP)
+
+
+@pytest.mark.parametrize("cls", [TurnedGP, ShortGP])
+def test_other_columns_than_those_of_the_experiment_are_refused(cls: type) -> None:
+    match = rf"columns of {cls.__name__} are .*, but those of the experiment dose, depth .*Write columns = \('dose', 'depth'\)"
+    with pytest.raises(InputDataError, match=match):
+        campaign(cls)
+
+
+def test_columns_of_choices_and_fixed_parameters_are_named() -> None:
+    client = Client(random_seed=0)
+    variety = ChoiceParameterConfig("variety", ["a", "b", "c"], parameter_type="str", is_ordered=False)
+    client.configure_experiment([*PARAMETERS, variety, ChoiceParameterConfig("site", ["x"], parameter_type="str")])
+    client.configure_optimization("harvest")
+    rows = [{**row, "variety": "ab"[k % 2], "site": "x"} for k, row in enumerate(ROWS[:3])]
+    with pytest.raises(InputDataError, match=r"Write columns = \('dose', 'depth', 'variety_OH_PARAM_0', 'variety_OH_PARAM_1'"):
+        after(rows, client, SownGP)

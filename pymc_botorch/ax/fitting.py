@@ -52,6 +52,7 @@ def _construct_inputs(
         )
     if search_space_digest.hierarchical_dependencies:
         raise UnsupportedModelError("The search space is hierarchical and not flattened. Leave Ax's transforms as they are.")
+    _check_columns(cls, dataset)
     _check_units(cls, dataset)
     _check_metrics(cls, surrogate)
     model_config.mll_options[METRIC_OPTION] = metric
@@ -60,6 +61,17 @@ def _construct_inputs(
     return submodel_input_constructor.dispatch(Model)(
         cls, model_config=model_config, dataset=dataset, search_space_digest=search_space_digest, surrogate=surrogate
     )
+
+
+def _check_columns(cls: GPClass, dataset: SupervisedDataset) -> None:
+    """Refuse a class whose columns are not those that Ax passes, in their order."""
+    names = tuple(dataset.feature_names)
+    if cls.columns is not None and tuple(cls.columns) != names:
+        raise InvalidDataError(
+            f"The columns of {cls.__name__} are {', '.join(cls.columns)}, but those of the experiment {', '.join(names)} "
+            "(parameters in their order, without fixed ones; of an unordered choice one for each value, or its position with "
+            f"categories='index'). Write columns = {names!r}."
+        )
 
 
 def _check_units(cls: GPClass, dataset: SupervisedDataset) -> None:

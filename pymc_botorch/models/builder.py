@@ -23,6 +23,7 @@ from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
 from pymc_botorch.inference.fit.importance import WeightedDraws
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.columns_mixin import ColumnsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
@@ -46,7 +47,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(AbstractPyMCGP):
+class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"
@@ -75,6 +76,7 @@ class AbstractBuiltGP(AbstractPyMCGP):
         if not (build_gp is None or callable(build_gp)):
             raise InvalidDataError(f"build_gp is a {type(build_gp).__name__}. Pass a function of X and y that returns a gp.")
         prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
+        self._check_columns(prepared.data.X.shape[-1])
         Model.__init__(self)
         self._set_transforms(prepared.input_transform, prepared.outcome_transform)
         self._prepared, self._build_function = prepared, build_gp
