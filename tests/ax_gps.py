@@ -1,6 +1,7 @@
 """Classes that Ax's storage finds in a fresh process, and a small campaign for them."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import pymc as pm
@@ -84,6 +85,55 @@ class VarietyGP(pymc_botorch.PyMCGP):
         gp = pm.gp.Marginal(cov_func=likeness * pm.gp.cov.Matern52(2, ls=reach, active_dims=[1 - self.variety]))
         gp.marginal_likelihood("observed", X, y, sigma=noise)
         return gp
+
+
+class AnyGP(pymc_botorch.PyMCGP):
+    """Of any columns, in the units of the experiment, with nothing to fit; it remembers which of them Ax calls categories."""
+
+    units, reach = "natural", 200.0
+
+    def __init__(
+        self,
+        train_X: Any,
+        train_Y: Any,
+        train_Yvar: Any = None,
+        outcome_transform: Any = DEFAULT,
+        input_transform: Any = None,
+        *,
+        categorical_features: Sequence[int] = (),
+    ) -> None:
+        super().__init__(train_X, train_Y, train_Yvar, outcome_transform, input_transform)
+        self.categories = tuple(categorical_features)
+
+    def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+        gp = pm.gp.Marginal(cov_func=pm.LogNormal("variance", 0, 1) * pm.gp.cov.Matern52(X.type.shape[1], ls=self.reach))
+        gp.marginal_likelihood("observed", X, y, sigma=0.5)
+        return gp
+
+    def fit(self) -> Self:
+        return self
+
+
+class AnyScaledGP(AnyGP):
+    units, reach = "scaled", 1.0
+
+
+def after(rows: Sequence[dict[str, Any]], client: Client, surrogate: Any, **options: Any) -> Client:
+    """The client after a fit to rows of a design."""
+    options = {"initialization_budget": 0, "optimizer_kwargs": OPTIMIZER, **options}
+    client.set_generation_strategy(pymc_botorch.ax.generation_strategy(surrogate, **options))
+    metrics = list(client._experiment.metrics)
+    for k, row in enumerate(rows):
+        client.complete_trial(
+            client.attach_trial(row), raw_data={m: round(float(np.sin(3 * k + i)), 3) for i, m in enumerate(metrics)}
+        )
+    return fitted(client)
+
+
+def fitted(client: Client) -> Client:
+    """The client with its surrogate fitted as for a trial, without the search for one."""
+    client._generation_strategy.fit(experiment=client._experiment)
+    return client
 
 
 def observe(parameters: dict[str, Any], metrics: tuple[str, ...] = ("harvest", "cost")) -> dict[str, float]:

@@ -1507,13 +1507,83 @@ def test_clients_hold_their_strategy_in_maybe_generation_strategy() -> None:
 
 
 def test_transforms_of_inputs_leave_outcomes_as_they_are() -> None:
-    from ax.adapter.registry import GENERATOR_KEY_TO_GENERATOR_SETUP, MBM_X_trans, Mixed_transforms
+    from ax.adapter.registry import GENERATOR_KEY_TO_GENERATOR_SETUP, MBM_X_trans, Mixed_transforms, Y_trans
 
     outcomes = ["Derelativize", "Winsorize", "BilogY", "StandardizeY"]
+    assert [transform.__name__ for transform in Y_trans] == outcomes
     for key, inputs in (("BoTorch", MBM_X_trans), ("BO_MIXED", Mixed_transforms)):
         names = [transform.__name__ for transform in inputs]
         assert [transform.__name__ for transform in GENERATOR_KEY_TO_GENERATOR_SETUP[key].transforms] == names + outcomes
         assert not any("_transform_observation_data" in vars(transform) for transform in inputs)
+
+
+def test_clients_set_the_experiment_of_their_strategy() -> None:
+    import ax_gps
+    from ax.generation_strategy.generation_strategy import GenerationStrategy
+    from ax.storage.json_store.encoders import generation_strategy_to_dict
+    from ax.storage.json_store.registry import CORE_ENCODER_REGISTRY
+
+    import pymc_botorch.ax
+
+    client = ax_gps.client_of("single", pymc_botorch.PyMCGP)
+    strategy = client._maybe_generation_strategy
+    assert isinstance(strategy, GenerationStrategy)
+    assert strategy._experiment is client._experiment
+    assert CORE_ENCODER_REGISTRY[GenerationStrategy] is generation_strategy_to_dict
+    assert generation_strategy_to_dict(strategy)["__type"] == type(strategy).__name__
+
+
+def test_stored_configurations_have_the_name_of_their_class() -> None:
+    from ax.storage.json_store.encoder import object_to_json
+
+    import pymc_botorch.ax
+
+    stored = object_to_json(pymc_botorch.ax.model_config(pymc_botorch.PyMCGP))
+    assert stored["botorch_model_class"]["index"] == "PyMCGP"
+    assert "pymc_botorch: module" in stored["mll_options"]
+
+
+def test_ax_scales_and_orders_choices_by_itself() -> None:
+    from ax.adapter.transforms.choice_encode import ChoiceToNumericChoice
+    from ax.adapter.transforms.log import Log
+    from ax.core.parameter import ChoiceParameter, ParameterType
+    from ax.core.search_space import SearchSpace
+
+    dose = ChoiceParameter("dose", ParameterType.FLOAT, [11.25, 22.5, 45.0, 90.0], is_ordered=True)
+    pair = ChoiceParameter("pair", ParameterType.INT, [2023, 2024], is_ordered=False)
+    text = ChoiceParameter("text", ParameterType.STRING, ["b", "a", "c"], is_ordered=False, sort_values=False)
+    assert dose.log_scale  # else, and if a pair is not ordered, ax/transforms.py may go
+    assert pair.is_ordered
+    space = SearchSpace([dose, pair, text])
+    log, encoding = Log(search_space=space), ChoiceToNumericChoice(search_space=space)
+    assert set(log.transform_parameters) == set(log.original_values) == {"dose"}
+    assert encoding.encoded_parameters == {"text": {"b": 0, "a": 1, "c": 2}}
+    assert encoding.encoded_parameters_inverse == {"text": {0: "b", 1: "a", 2: "c"}}
+
+
+def test_adapters_give_transforms_the_space_of_their_model() -> None:
+    import ax_gps
+    from ax.adapter.random import RandomAdapter
+    from ax.adapter.transforms.log import Log
+    from ax.generators.random.sobol import SobolGenerator
+
+    import pymc_botorch.ax
+
+    given: list[Any] = []
+
+    class Spy(Log):
+        def __init__(
+            self, search_space: Any = None, experiment_data: Any = None, adapter: Any = None, config: Any = None
+        ) -> None:
+            super().__init__(search_space, experiment_data, adapter, config)
+            given.extend([search_space, adapter])
+
+    client = ax_gps.client_of("single", pymc_botorch.PyMCGP)
+    client.complete_trial(client.attach_trial({"dose": 40.0, "depth": 3.0}), raw_data={"harvest": 8.0})
+    adapter = RandomAdapter(experiment=client._experiment, generator=SobolGenerator(), transforms=[Spy])
+    assert given[-1] is adapter
+    assert given[-2] == adapter.model_space
+    assert adapter._search_space == client._experiment.search_space
 
 
 def test_the_options_of_derelativize_are_by_its_name() -> None:

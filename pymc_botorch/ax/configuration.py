@@ -19,8 +19,8 @@ from ax.utils.stats.model_fit_stats import DIAGNOSTIC_FNS
 from botorch.exceptions.errors import InputDataError
 from botorch.utils.types import DEFAULT
 
-from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass, register
+from pymc_botorch.ax.warm_starts import WarmStarts
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.pymc_gp import PyMCGP
@@ -28,6 +28,9 @@ from pymc_botorch.models.training_data import UnitsOfPriors
 
 PASSED_BY_AX = ("train_X", "train_Y", "train_Yvar", "input_transform", "outcome_transform", "categorical_features")
 """Constructor arguments that Ax makes from the experiment."""
+
+MODULE_OPTION = "pymc_botorch: module"
+"""Fit option that carries the name of the module that defines a class to a process that loads the experiment."""
 
 
 def model_config(
@@ -40,8 +43,8 @@ def model_config(
     """Return Ax's configuration of a class as surrogate.
 
     For a class with ``units = "scaled"``, ``X`` is normalised to the bounds of the search space. For one with ``"natural"``,
-    ``X`` is as in the experiment, with parameters on a log scale as their ``log10`` (and Ax must not standardise outcomes:
-    :func:`generation_strategy` makes sure of that).
+    ``X`` is as in the experiment, with range parameters of ``scaling="log"`` as their ``log10``. (Ax must not standardise
+    outcomes for it, nor put ordered choices on a log scale by itself: :func:`generation_strategy` makes sure of both.)
 
     Args:
         cls: A subclass of ``PyMCGP`` or ``FullyBayesianPyMCGP``, or one of these.
@@ -87,11 +90,12 @@ def model_config(
 
 
 def apply_units(config: ModelConfig) -> ModelConfig:
-    """Return a configuration without Ax's scaling of inputs if its class has natural units; others are returned unchanged."""
+    """Return a configuration of ours with the module of its class, and if that has natural units without Ax's scaling."""
     cls = config.botorch_model_class
     if not (isinstance(cls, type) and issubclass(cls, AbstractBuiltGP)):
         return config
     _check_class(cls)
+    config = replace(config, mll_options={**config.mll_options, MODULE_OPTION: cls.__module__})
     if has_natural_units(config) and config.input_transform_classes is DEFAULT:
         return replace(config, input_transform_classes=None)
     return config

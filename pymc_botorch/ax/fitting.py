@@ -1,67 +1,30 @@
-"""Construction and fit of models for Ax, with warm starts from earlier fits of the same strategy."""
+"""Construction and fit of models for Ax, by its dispatchers: registered when this module is imported."""
 
-__all__ = ["WarmStarts"]
+__all__: list[str] = []
 
 import inspect
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-import numpy as np
-from ax.core.generator_run import GeneratorRun
 from ax.core.search_space import SearchSpaceDigest
-from ax.generation_strategy.generation_node import GenerationNode
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate, submodel_input_constructor
 from ax.generators.torch.botorch_modular.utils import fit_botorch_model
-from ax.storage.json_store.registry import CORE_DECODER_REGISTRY
+from botorch.exceptions.errors import InputDataError, ModelFittingError
 from botorch.models.model import Model
 from botorch.models.transforms.input import Normalize
 from botorch.utils.datasets import SupervisedDataset
 
+from pymc_botorch.ax.configuration import MODULE_OPTION
 from pymc_botorch.ax.registration import GPClass, register
-from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.ax.warm_starts import WarmStarts
+from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
 METRIC_OPTION = "pymc_botorch: metric"
 """Fit option that carries the name of the metric from the construction of a model to its fit."""
-
-
-@dataclass
-class WarmStarts:
-    """Memory of the fitted points by metric, from which fits to more observations start.
-
-    It is part of a strategy and stored with it. For each metric it keeps the fits to the largest numbers of observations so
-    far, and the first fit to each number. So predictions, cross-validation and analyses of a running client change nothing, and
-    a strategy that was stored, loaded and continued goes on as if it had not been stopped. (After a reload Ax has no model, so
-    an analysis between new data and the next trial causes a fit that would not have happened otherwise; it is kept, too.)
-
-    Attributes:
-        fits: The last two fits for each metric: the number of observations ``n``, and the point.
-    """
-
-    fits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    def __deepcopy__(self, memo: dict) -> Self:
-        """Return the memory itself, as Ax copies options for each model; in a copy of a strategy or client, an empty one."""
-        in_strategy = any(isinstance(copied, GenerationNode | GeneratorRun) for copied in list(memo.values()))
-        return type(self)() if in_strategy else self
-
-    def before(self, metric: str, n: int) -> dict[str, np.ndarray] | None:
-        """Return the point fitted to the most observations below ``n``, or None."""
-        earlier = [fit["point"] for fit in self.fits.get(metric, []) if fit["n"] < n]
-        return {name: np.asarray(value) for name, value in earlier[-1].items()} if earlier else None
-
-    def remember(self, metric: str, n: int, point: Mapping[str, np.ndarray]) -> None:
-        """Keep a fitted point if it has more observations than those before."""
-        fits = self.fits.get(metric, [])
-        if not fits or n > fits[-1]["n"]:
-            point = {name: np.asarray(value).tolist() for name, value in point.items()}
-            self.fits[metric] = [*fits, {"n": n, "point": point}][-2:]
-
-
-CORE_DECODER_REGISTRY[WarmStarts.__name__] = WarmStarts
 
 
 @submodel_input_constructor.register(AbstractBuiltGP)  # type: ignore[untyped-decorator]
@@ -74,6 +37,8 @@ def _construct_inputs(
 ) -> dict[str, Any]:
     """Return the constructor's arguments, as Ax does, and refuse data that the model would misread."""
     register(cls)  # its ModelConfig may be made by hand; refuse its name before a trial depends on it
+    if len(dataset.Y) == 0:  # Ax leaves the only observation out; it can compare nothing, but has to choose
+        dataset = next(whole for whole in surrogate.training_data if whole.outcome_names == dataset.outcome_names)
     metric = dataset.outcome_names[0]
     if dataset.Yvar is not None and (unknown := int(dataset.Yvar.isnan().sum())):
         raise InvalidDataError(
@@ -87,15 +52,26 @@ def _construct_inputs(
         )
     if search_space_digest.hierarchical_dependencies:
         raise UnsupportedModelError("The search space is hierarchical and not flattened. Leave Ax's transforms as they are.")
+    _check_columns(cls, dataset)
     _check_units(cls, dataset)
-    _check_metrics(surrogate)
-    if isinstance(model_config.mll_options.get("warm_start"), WarmStarts):
-        model_config.mll_options[METRIC_OPTION] = metric
+    _check_metrics(cls, surrogate)
+    model_config.mll_options[METRIC_OPTION] = metric
     if search_space_digest.categorical_features and model_config.input_transform_classes not in (None, []):
         _keep_indices(model_config, search_space_digest, len(dataset.feature_names))
     return submodel_input_constructor.dispatch(Model)(
         cls, model_config=model_config, dataset=dataset, search_space_digest=search_space_digest, surrogate=surrogate
     )
+
+
+def _check_columns(cls: GPClass, dataset: SupervisedDataset) -> None:
+    """Refuse a class whose columns are not those that Ax passes, in their order."""
+    names = tuple(dataset.feature_names)
+    if cls.columns is not None and tuple(cls.columns) != names:
+        raise InvalidDataError(
+            f"The columns of {cls.__name__} are {', '.join(cls.columns)}, but those of the experiment {', '.join(names)} "
+            "(parameters in their order, without fixed ones; of an unordered choice one for each value, or its position with "
+            f"categories='index'). Write columns = {names!r}."
+        )
 
 
 def _check_units(cls: GPClass, dataset: SupervisedDataset) -> None:
@@ -110,11 +86,29 @@ def _check_units(cls: GPClass, dataset: SupervisedDataset) -> None:
             )
 
 
-def _check_metrics(surrogate: Surrogate | None) -> None:
+def _check_metrics(cls: GPClass, surrogate: Surrogate | None) -> None:
+    """Warn of misspelt metrics, and of a class in natural units that serves a metric by default beside others."""
     if surrogate is None or surrogate._training_data is None:  # not called by Ax
         return
     known = {name for dataset in surrogate.training_data for name in dataset.outcome_names}
-    if unknown := sorted(set(surrogate.surrogate_spec.metric_to_model_configs) - known):
+    spec = surrogate.surrogate_spec
+    served = {
+        metric
+        for metric in known
+        for config in spec.metric_to_model_configs.get(metric, spec.model_configs)
+        if config.botorch_model_class is cls
+    }
+    by_default = sorted(served - set(spec.metric_to_model_configs))
+    named = ", ".join(f"{metric!r}: ..." for metric in by_default)
+    if cls.units == "natural" and by_default and len(served) > 1:
+        warnings.warn(
+            f"{cls.__name__} has priors in natural units, and serves {' and '.join(sorted(served))} alike, though it was not "
+            f"named for {' or '.join(by_default)}. Give each metric a class with priors for its own units, by "
+            f"surrogate_spec(..., by_metric={{{named}}}), where one may also stand for several.",
+            UserWarning,
+            skip_file_prefixes=(PACKAGE_FOLDER,),
+        )
+    if unknown := sorted(set(spec.metric_to_model_configs) - known):
         warnings.warn(
             f"by_metric names {', '.join(unknown)}, but the data have only {', '.join(sorted(known))}. Check the spelling: "
             "metrics that it does not name get the surrogates of all others.",
@@ -142,12 +136,42 @@ def _keep_indices(config: ModelConfig, digest: SearchSpaceDigest, d: int) -> Non
 def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | None = None) -> None:
     """Fit a model by its own ``fit``, with the options of its configuration."""
     options = dict(mll_options or {})
+    options.pop(MODULE_OPTION, None)
     metric, memory = options.pop(METRIC_OPTION, ""), options.get("warm_start")
     n = len(model.train_targets)
     if isinstance(memory, WarmStarts):
         options["warm_start"] = memory.before(metric, n)
     if "progressbar" in inspect.signature(model.fit).parameters:
         options.setdefault("progressbar", False)
-    model.fit(**options)
+    with _fit_warnings_by_metric(f"{type(model).__name__} of {metric}"):
+        try:
+            model.fit(**options)
+        except (InputDataError, ModelFittingError, TypeError, ValueError) as error:
+            if not isinstance(memory, WarmStarts) or options["warm_start"] is None:
+                raise
+            model.fit(**{**options, "warm_start": None})  # raises again what is not of the start
+            memory.forget(metric)
+            warnings.warn(
+                f"The warm start that {type(model).__name__} remembers for {metric} no longer fits it, and is dropped "
+                f"({str(error).splitlines()[0].partition('. ')[0]}). The fit began without it, and later ones start at its end.",
+                UserWarning,
+                skip_file_prefixes=(PACKAGE_FOLDER,),
+            )
     if isinstance(memory, WarmStarts):
         memory.remember(metric, n, model.point)
+
+
+@contextmanager
+def _fit_warnings_by_metric(fitted: str) -> Iterator[None]:
+    """Say in each ``FitWarning`` what was fitted; other warnings pass."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FitWarning)
+        try:
+            yield
+        finally:
+            passed = list(caught)
+    for warning in passed:
+        if issubclass(warning.category, FitWarning):
+            warnings.warn(f"{fitted}: {warning.message}", warning.category, skip_file_prefixes=(PACKAGE_FOLDER,))
+        else:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)

@@ -12,14 +12,14 @@ from botorch.models.model import Model
 def fitted_models(client: Client) -> dict[str, Model]:
     """Return the surrogates that a client fitted last, by metric: to read ``fit_result``, ``idata`` or ``gradient_posterior``.
 
-    They are the models themselves, not copies. Their inputs are Ax's columns: in the units of the experiment, but with
-    parameters on a log scale as their ``log10``, and unordered choices as a column for each value or an index. Their outcomes
+    They are the models themselves, not copies. Their inputs are Ax's columns: in the units of the experiment, but with range
+    parameters of ``scaling="log"`` as their ``log10`` (unless a class's ``units`` are ``"natural"``, also ordered choices that Ax
+    puts on a log scale), and unordered choices as a column for each value or a position among them. Their outcomes
     are as Ax standardised them, unless the class's ``units`` are ``"natural"``. (``client.predict`` takes and returns the units
     of the experiment.)
 
     Args:
-        client: A client that has fitted its surrogate: for a trial, a prediction or an analysis. A client that was just loaded
-            has no models.
+        client: A client that has fitted its surrogate, for a trial or an analysis. One that was just loaded has no models.
 
     Returns:
         BoTorch models with one outcome each, by the name of the metric.
@@ -45,8 +45,8 @@ def fitted_models(client: Client) -> dict[str, Model]:
     adapter = None if strategy is None else strategy.adapter
     if not (isinstance(adapter, TorchAdapter) and isinstance(adapter.generator, BoTorchGenerator)):
         raise UserInputError(
-            "The client has not fitted a surrogate yet: it does so after the initialisation trials, and again after a client "
-            "was loaded. Call get_next_trials, predict or compute_analyses first."
+            "The client has not fitted a surrogate yet: it does so for the first trial after those of the initialisation, and "
+            "again after it was loaded. Call get_next_trials first; a loaded client also fits for compute_analyses."
         )
     surrogate = adapter.generator.surrogate
     model, outcomes = surrogate.model, surrogate.outcomes

@@ -2,13 +2,13 @@
 
 __all__ = ["generation_strategy"]
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from ax.adapter.registry import Generators, MBM_X_trans, Mixed_transforms
-from ax.adapter.transforms.base import Transform
+from ax.adapter.registry import Generators, Y_trans
 from ax.adapter.transforms.derelativize import Derelativize
+from ax.core.experiment import Experiment
 from ax.core.experiment_status import ExperimentStatus
 from ax.core.trial_status import TrialStatus
 from ax.exceptions.core import UserInputError
@@ -19,12 +19,15 @@ from ax.generation_strategy.generation_strategy import GenerationStrategy
 from ax.generation_strategy.generator_spec import GeneratorSpec
 from ax.generation_strategy.transition_criterion import MaxTrialsAwaitingData, MinTrials
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig, SurrogateSpec
+from ax.storage.json_store.encoders import generation_strategy_to_dict
+from ax.storage.json_store.registry import CORE_ENCODER_REGISTRY
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
 from pymc_botorch.ax.configuration import apply_units, check_storable, has_natural_units, model_config, surrogate_spec
-from pymc_botorch.ax.fitting import WarmStarts
 from pymc_botorch.ax.registration import GPClass
+from pymc_botorch.ax.transforms import input_transforms
+from pymc_botorch.ax.warm_starts import WarmStarts
 
 
 def generation_strategy(
@@ -54,9 +57,12 @@ def generation_strategy(
         acquisition_options: Ax's acquisition options, such as ``{"prune_irrelevant_parameters": True}``.
         optimizer_kwargs: Arguments of the acquisition function's optimiser, such as ``{"num_restarts": 10}``.
         fit_options: Arguments of ``fit``, as in :func:`model_config`; only where ``surrogate`` is a class.
-        categories: How unordered choices reach ``build_gp``: ``"one-hot"`` as a column of 0 and 1 for each value, ``"index"`` as
-            one column with the index of the value, never scaled, for ``pm.gp.cov.Coregion``. A choice of two values is one
-            column of 0 and 1 in either case.
+        categories: How unordered choices reach ``build_gp``. ``"one-hot"``: as a column of 0 and 1 for each value.
+            ``"index"``: as one column with the position ``0..k-1`` of the value, of text in the order that was declared, of
+            numbers in ascending order, never scaled, for ``pm.gp.cov.Coregion``; a constructor that takes
+            ``categorical_features`` is told these columns. Ax calls each choice of two values ordered: with ``"one-hot"`` it is
+            one column, of its values where they are numbers, of 0 and 1 otherwise. With ``"index"`` it is a category, also where
+            its values are numbers, unless a parameter constraint needs them. Ordered text comes as positions in either case.
 
     Raises:
         UserInputError: If an argument can't be used, or stored.
@@ -99,7 +105,10 @@ def generation_strategy(
         "acquisition_options": dict(acquisition_options or {}),
     }
     if any(has_natural_units(config) for config in _all_configs(spec)):
-        generator_kwargs |= _in_natural_units(spec, Mixed_transforms if categories == "index" else MBM_X_trans)
+        generator_kwargs |= _in_natural_units(spec)
+        generator_kwargs["transforms"] = [*input_transforms(categories, natural=True), Derelativize]
+    elif categories == "index":
+        generator_kwargs["transforms"] = [*input_transforms(categories, natural=False), *Y_trans]
     if botorch_acqf_class is not None:
         generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
     gen_kwargs = {"model_gen_options": {"optimizer_kwargs": dict(optimizer_kwargs)}} if optimizer_kwargs else {}
@@ -112,9 +121,33 @@ def generation_strategy(
     )
     nodes = [*_initialization(initialization_budget, seed), node]
     title = "+".join(dict.fromkeys(config.name or "unnamed" for config in _all_configs(spec)))
-    strategy = GenerationStrategy(name="+".join([*(node.name for node in nodes[:-1]), title]), nodes=nodes)
+    strategy = _StrategyOfOneExperiment(name="+".join([*(node.name for node in nodes[:-1]), title]), nodes=nodes)
     check_storable("The strategy", strategy)
     return strategy
+
+
+class _StrategyOfOneExperiment(GenerationStrategy):
+    """A strategy that a second experiment can't take: Ax would go on from the trials of the first, and fail for want of data."""
+
+    @property
+    def _experiment(self) -> Experiment | None:
+        return self.__dict__.get("only_experiment")
+
+    @_experiment.setter
+    def _experiment(self, experiment: Experiment | None) -> None:
+        if self._experiment is not None and experiment is not self._experiment:
+            name = self._experiment.name if self._experiment.has_name else "unnamed"
+            raise UserInputError(
+                f"This strategy serves another experiment ({name}), and remembers its trials. Call "
+                "pymc_botorch.ax.generation_strategy again, and give each client a strategy of its own."
+            )
+        self.__dict__["only_experiment"] = experiment
+
+
+CORE_ENCODER_REGISTRY[_StrategyOfOneExperiment] = lambda strategy: {
+    **generation_strategy_to_dict(strategy),
+    "__type": GenerationStrategy.__name__,  # as which it is loaded
+}
 
 
 def _initialization(budget: int, seed: int | None) -> list[GenerationNode]:
@@ -163,7 +196,7 @@ def _with_own_warm_starts(config: ModelConfig) -> ModelConfig:
     return replace(config, mll_options={**config.mll_options, "warm_start": WarmStarts()})
 
 
-def _in_natural_units(spec: SurrogateSpec, input_transforms: Iterable[type[Transform]]) -> dict[str, Any]:
+def _in_natural_units(spec: SurrogateSpec) -> dict[str, Any]:
     """Return generator options with outcomes as reported; models with scaled units standardise them themselves."""
 
     def standardize(config: ModelConfig) -> ModelConfig:
@@ -174,7 +207,6 @@ def _in_natural_units(spec: SurrogateSpec, input_transforms: Iterable[type[Trans
     configs = get_derelativize_config(derelativize_with_raw_status_quo=True)
     return {
         "surrogate_spec": _map_configs(spec, standardize),
-        "transforms": [*input_transforms, Derelativize],
         "transform_configs": {Derelativize.__name__: configs[Derelativize.__name__]},
     }
 

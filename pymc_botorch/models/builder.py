@@ -25,6 +25,7 @@ from pymc_botorch.inference.components import read_parts
 from pymc_botorch.inference.fit.importance import WeightedDraws
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
+from pymc_botorch.models.columns_mixin import ColumnsMixin
 from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, with_notes
@@ -52,7 +53,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
+class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"
@@ -87,6 +88,7 @@ class AbstractBuiltGP(AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
         prepared = self._prepared = prepare(
             train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units, indices=not self._uses_default_model
         )
+        self._check_columns(prepared.data.X.shape[-1])
         self._set_transforms(prepared.input_transform, prepared.outcome_transform)
         if self._uses_default_model:
             warn_of_a_default_model(type(self), AbstractBuiltGP)
