@@ -3,9 +3,7 @@
 __all__ = ["AbstractBuiltGP", "on_new_class"]
 
 import inspect
-import warnings
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,17 +16,16 @@ from botorch.utils.datasets import SupervisedDataset
 from botorch.utils.types import DEFAULT, _DefaultType
 from gpytorch.models import GP
 
-from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
 from pymc_botorch.inference.categories import index_columns_of
 from pymc_botorch.inference.components import read_parts
-from pymc_botorch.inference.fit.importance import WeightedDraws
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
 from pymc_botorch.models.columns_mixin import ColumnsMixin
 from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, with_notes
+from pymc_botorch.models.fitting import FittingMixin
 from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
@@ -53,7 +50,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, ComponentsMixin, LeaveOneOutMixin):
+class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, ComponentsMixin, LeaveOneOutMixin):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"
@@ -153,38 +150,6 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, ComponentsMixin, LeaveOneOut
             components by name, ``(total, {"trend": trend, "field": field})``, or for the model of one, ``(gp, {"gp": total})``.
         """
         return build_default_gp(X, y, sigma)
-
-    @abstractmethod
-    def fit(self) -> Self:
-        """Set the hyperparameters."""
-
-    @classmethod
-    @abstractmethod
-    def check_fit_options(cls, **options: Any) -> None:
-        """Refuse options of :meth:`fit` that it would refuse, without data."""
-
-    @abstractmethod
-    def _as_warm_start(self, names: Sequence[str]) -> WeightedDraws | Mapping[str, Any]:
-        """Return what a later fit of the hyperparameters ``names`` can begin with."""
-
-    def custom_fit(self, mll: Any = None, **ignored: Any) -> Any:
-        """Fit as :meth:`fit` does: what ``fit_gpytorch_mll`` calls; a warning names options that it cannot use.
-
-        The priors of the PyMC model are part of the objective; the marginal likelihood that is passed only names the model.
-        """
-        if given := sorted(name for name, value in ignored.items() if value):
-            warnings.warn(
-                f"The model is fitted by its own fit(), which does not use {', '.join(given)}. Call model.fit(...) instead.",
-                UserWarning,
-                skip_file_prefixes=(PACKAGE_FOLDER,),
-            )
-        if self._prepared is None:
-            self.added_loss_terms()
-        self.fit()
-        if mll is None:
-            return None
-        mll.likelihood = self.likelihood  # as fitted
-        return mll.eval()
 
     @property
     def _training(self) -> TrainingTensors:

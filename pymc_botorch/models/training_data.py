@@ -10,7 +10,7 @@ import torch
 from botorch import settings
 from botorch.exceptions.warnings import InputDataWarning
 from botorch.models.gpytorch import GPyTorchModel
-from botorch.models.transforms.input import InputTransform
+from botorch.models.transforms.input import InputStandardize, InputTransform, Normalize
 from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from botorch.models.utils import check_standardization
 from botorch.utils.types import DEFAULT, _DefaultType
@@ -26,6 +26,9 @@ from pymc_botorch.models.tensors import ArrayLike, as_column, as_tensor
 from pymc_botorch.models.transforms import check_fixed
 
 type UnitsOfPriors = Literal["scaled", "natural"]
+
+SCALING = Normalize, InputStandardize, Standardize
+"""Transforms that take the units away."""
 
 
 class PreparedData(NamedTuple):
@@ -108,6 +111,8 @@ def prepare(
             doubtful = _check_scale(X, looks_like_index(X) if indices else [])
         if outcome_transform is None:
             check_standardization(Y)
+    if units == "natural":
+        _warn_of_scaling(input_transform, outcome_transform)
     Yvar = None if Yvar is None else rounded_up(X, Y, Yvar)
     sd = None if Yvar is None else Yvar.sqrt().squeeze(-1).numpy().copy()
     data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)
@@ -141,6 +146,19 @@ def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
             raise InvalidDataError(f"{name} is not finite in rows {rows[:10]}. Leave these observations out.")
     if Yvar is not None and (Yvar < 0).any():
         raise InvalidDataError("train_Yvar has negative entries. Pass variances, which are squares of sds.")
+
+
+def _warn_of_scaling(*transforms: InputTransform | OutcomeTransform | None) -> None:
+    """Warn of transforms that take the units away that priors in natural units are written for."""
+    parts = [part for transform in transforms if transform is not None for part in transform.modules()]
+    if scaling := sorted({type(part).__name__ for part in parts if isinstance(part, SCALING)}):
+        warnings.warn(
+            f'The class says units = "natural", that its priors are in the units of the data, but {" and ".join(scaling)} gives '
+            f'them others. Leave {"it" if len(scaling) == 1 else "them"} out, or say units = "scaled" if the priors are for the '
+            "unit cube and a standardised outcome.",
+            InputDataWarning,
+            skip_file_prefixes=(PACKAGE_FOLDER,),
+        )
 
 
 def _check_scale(X: Tensor, maybe_indices: Sequence[int]) -> list[int]:

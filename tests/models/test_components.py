@@ -132,8 +132,6 @@ def test_a_part_is_a_model_like_any_other() -> None:
 def test_draws_and_transforms_have_their_parts() -> None:
     # not fitted: one draw
     model = FullyBayesianPyMCGP(X, Y, build_gp=three, outcome_transform=None, input_transform=Normalize(2))
-        X, Y, build_gp=three, outcome_transform=None, input_transform=Normalize(2)
-    )  # not fitted: one draw
     parts = [model.component(name).posterior(NEW) for name in ("trend", "field", "patches")]
     assert parts[0].mean.shape == (1, 5, 1)
     torch.testing.assert_close(sum(part.mean for part in parts), model.total.posterior(NEW).mean, **SAME)

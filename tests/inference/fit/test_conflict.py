@@ -8,7 +8,8 @@ import pymc as pm
 import pytest
 import torch
 from botorch.exceptions.warnings import InputDataWarning
-from botorch.models.transforms import Normalize
+from botorch.models.transforms import Normalize, Round, Standardize
+from botorch.models.transforms.input import ChainedInputTransform
 from torch import Tensor
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP
@@ -136,3 +137,20 @@ def test_data_from_the_prior_hardly_ever_warn() -> None:
         warning = model.fit_result.warning
         alarms += "contradict" in (warning or "")
     assert alarms <= 0.02 * DATA_SETS
+
+
+@pytest.mark.parametrize(
+    ("transforms", "named"),
+    [
+        ({"input_transform": to_the_cube}, "Normalize gives"),
+        ({"input_transform": lambda: ChainedInputTransform(a=Round(integer_indices=[0]), b=to_the_cube())}, "Normalize gives"),
+        ({"outcome_transform": lambda: Standardize(m=1)}, "Standardize gives"),
+    ],
+)
+def test_natural_units_beside_a_transform_that_takes_them_away_warn(transforms: dict[str, Any], named: str) -> None:
+    X, y = trial()
+    given = {name: value() for name, value in transforms.items()}
+    with pytest.warns(InputDataWarning, match=named):
+        type("FieldGP", (PyMCGP,), {"units": "natural", "build_gp": lambda self, X, y: in_the_field(X, y)})(
+            tensor(X), tensor(y)[:, None], **given
+        )
