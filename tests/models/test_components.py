@@ -69,7 +69,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("builder", [a_component_first, correlated])
 def test_each_part_has_the_conditional_of_pymc_and_components_add_up(builder: Callable[..., Any]) -> None:
-    model = at_a_point(builder)
+    model = PyMCGP(X, Y, build_gp=builder, outcome_transform=None)  # at PyMC's initial point
     with pm.Model(coords={"feature": range(2)}):
         gp, given = builder(X.numpy(), Y.numpy()[:, 0])
         total = given.get("gp", gp)
@@ -130,9 +130,10 @@ def test_a_part_is_a_model_like_any_other() -> None:
 
 
 def test_draws_and_transforms_have_their_parts() -> None:
-    model = at_a_point(three, FullyBayesianPyMCGP, input_transform=Normalize(2))
+    # not fitted: one draw
+    model = FullyBayesianPyMCGP(X, Y, build_gp=three, outcome_transform=None, input_transform=Normalize(2))
     parts = [model.component(name).posterior(NEW) for name in ("trend", "field", "patches")]
-    assert parts[0].mean.shape == (3, 5, 1)
+    assert parts[0].mean.shape == (1, 5, 1)
     torch.testing.assert_close(sum(part.mean for part in parts), model.total.posterior(NEW).mean, **SAME)
     scaled = PyMCGP(X, 5 + 3 * Y, build_gp=two).fit(num_starts=1)  # standardised: each component includes the mean
     means = [scaled.component(name).posterior(NEW).mean - scaled.outcome_scale.offset for name in ("trend", "field")]
