@@ -79,8 +79,8 @@ def _start_from_point(density: Density, point: Mapping[str, Any]) -> np.ndarray:
     for name, like in density.constrained(density.support).items():
         if constrained[name].shape != like.shape:
             raise DataError(
-                f"The warm start's {name} has shape {constrained[name].shape}. Pass a value of shape {like.shape}, or a point of the "
-                "same model."
+                f"The warm start's {name} has shape {constrained[name].shape}. Pass a value of shape {like.shape}, or a point of "
+                "the same model."
             )
     unconstrained = scales.unconstrained(constrained, density.values)
     for name, u, default in zip(scales.names, unconstrained, density.split(density.support), strict=True):
