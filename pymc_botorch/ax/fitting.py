@@ -21,6 +21,7 @@ from pymc_botorch.ax.registration import GPClass, register
 from pymc_botorch.ax.warm_starts import WarmStarts
 from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.models.builder import AbstractBuiltGP
+from pymc_botorch.models.categories import allow_values_between
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 
 METRIC_OPTION = "pymc_botorch: metric"
@@ -139,6 +140,7 @@ def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | Non
     options.pop(MODULE_OPTION, None)
     metric, memory = options.pop(METRIC_OPTION, ""), options.get("warm_start")
     n = len(model.train_targets)
+    allow_values_between(model)  # Ax's optimiser of mixed spaces begins with a relaxation
     if isinstance(memory, WarmStarts):
         options["warm_start"] = memory.before(metric, n)
     if "progressbar" in inspect.signature(model.fit).parameters:

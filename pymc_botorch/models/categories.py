@@ -1,6 +1,6 @@
 """Columns that a gp uses as indices of categories: which values they should have, and what spoils them."""
 
-__all__ = ["check_unmerged", "looks_like_index", "warn_of_numbers", "warn_of_values_between"]
+__all__ = ["allow_values_between", "check_unmerged", "looks_like_index", "warn_of_numbers", "warn_of_values_between"]
 
 import warnings
 from collections.abc import Collection, Sequence
@@ -58,6 +58,11 @@ def warn_of_numbers(columns: Sequence[int], X: Tensor) -> None:
             InputDataWarning,
             skip_file_prefixes=(PACKAGE_FOLDER,),
         )
+
+
+def allow_values_between(model: torch.nn.Module) -> None:
+    """Have a model not warn of values between categories, for an optimiser that begins there and rounds what it finds."""
+    _warned.add(model)
 
 
 def warn_of_values_between(model: torch.nn.Module, columns: Collection[int], inputs: Tensor) -> None:

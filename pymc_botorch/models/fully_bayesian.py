@@ -135,7 +135,7 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
             UnsupportedError: If the model was made by :meth:`from_fitted` or conditioned on more observations.
 
         Warns:
-            FitWarning: If the draws should not be trusted as they are, with the numbers.
+            FitWarning: If the draws should not be trusted as they are, with the numbers; if the data contradict the priors.
         """
         self._check_not_given_more()
         seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed

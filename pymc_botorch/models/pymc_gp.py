@@ -105,7 +105,8 @@ class PyMCGP(AbstractBuiltGP):
             UnsupportedError: If the model was made by :meth:`from_fitted` or conditioned on more observations.
 
         Warns:
-            FitWarning: If a parameter is at a bound or undetermined, or another optimum is nearly as probable.
+            FitWarning: If the data contradict the priors, mostly by their units; if a parameter is at a bound or undetermined, or
+                another optimum is nearly as probable and predicts something else.
         """
         self._check_not_given_more()
         self.check_fit_options(num_starts=num_starts, maxiter=maxiter, seed=seed)
