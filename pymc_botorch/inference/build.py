@@ -166,6 +166,7 @@ def _check_noise(built: BuiltGP, data: TrainingData) -> None:
     more = data.with_one_more()
     values = built.objective_values(more)
     point = built.scales.constrained(built.scales.support_point(values), values)
+    built.check_categories(data, point)  # of which the noise may be that of one
     try:
         built.given(more, {name: value[None] for name, value in point.items()}, 1)[0].noise(0)
     except DataError as error:
