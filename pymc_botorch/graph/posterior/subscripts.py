@@ -15,7 +15,7 @@ from pytensor.scalar.basic import ScalarType
 from pytensor.tensor.basic import Nonzero, tensor_from_scalar
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import Shape, Shape_i
-from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
+from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, IncSubtensor, Subtensor
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError
@@ -38,9 +38,12 @@ def read_subscripts(outputs: Sequence[Variable], sources: Sequence[Variable]) ->
             continue
         if not isinstance(node.op, Nonzero):  # what it returns fits its own mask
             live.update(node.outputs)
-        if not isinstance(node.op, AdvancedSubtensor | Subtensor):
+        if isinstance(node.op, AdvancedIncSubtensor | IncSubtensor):  # a write, as of a one-hot code
+            table, _, *indices = node.inputs
+        elif isinstance(node.op, AdvancedSubtensor | Subtensor):
+            table, *indices = node.inputs
+        else:
             continue
-        table, *indices = node.inputs
         axis = 0
         for entry in node.op.idx_list:
             index = indices[entry] if isinstance(entry, int) else None

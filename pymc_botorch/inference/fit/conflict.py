@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
 
 from pymc_botorch.errors import FitError
+from pymc_botorch.inference.components import TOTAL
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.prior import Prior
 from pymc_botorch.inference.fitted import FittedGP
@@ -24,22 +27,38 @@ MIN_DENSITY_DROP = 8.0
 """Least fall of the prior's log density over that distance, that of a normal distribution: some priors are highest at a bound."""
 SMALL_OUTCOME = 0.05
 """Sd of the outcome, in prior sds of the function, above which the units are right: data with little noise are no conflict."""
+MIN_LEFT_OUT = 4
+"""Number of observations from which they are predicted from each other."""
 MIN_OBSERVATIONS = 10
 """Number of observations from which predictions of left-out ones are compared: of fewer, neighbours predict well by chance."""
 POOR_PREDICTION = 0.8
 """Root mean squared error of left-out observations, in sds of the outcome, above which the gp has learned little."""
 BETTER_PREDICTION = 0.7
 """Fraction of that error below which simple predictions are much better."""
-MAX_Z = 4.0
-"""Root mean square of standardised left-out residuals above which the gp is far too sure."""
+MAX_Z, MIN_Z = 4.0, 0.003
+"""Root mean squares of standardised left-out residuals beyond which the gp is far too sure, or far too unsure."""
+NO_CORRELATION, FULL_CORRELATION = 1e-4, 1 - 1e-4
+"""Prior correlations between observations that mean that they share nothing, or everything."""
+NUM_CONDITIONED = 3
+"""Number of draws of which left-out observations are predicted."""
 
 
-class _LeftOut(NamedTuple):
-    """Root mean squared errors of predictions of left-out observations: in sds of the outcome, and in predicted sds (``z``)."""
+class _Fit(NamedTuple):
+    """How a gp stands to the data, in one draw.
+
+    Attributes:
+        error: Root mean squared error of left-out observations, in sds of the outcome.
+        simple_error: That of the best simple prediction.
+        z: Root mean square of the errors, in predicted sds.
+        least: Least prior correlation between two observations; one where it is not looked at.
+        largest: The largest between two at different inputs; zero where it is not looked at.
+    """
 
     error: float
     simple_error: float
     z: float
+    least: float = 0.5
+    largest: float = 0.5
 
 
 def find_conflict(density: Density, prior: Prior, points: Sequence[np.ndarray], owner: str) -> str | None:
@@ -51,12 +70,15 @@ def find_conflict(density: Density, prior: Prior, points: Sequence[np.ndarray], 
         points: Unconstrained points of the posterior: the MAP estimate, or draws.
         owner: Name of the class or builder that has the priors.
     """
-    middle = np.median(points, axis=0)
-    fitted = [_given(density, u) for u in points[:: max(len(points) // 3, 1)]]
-    found = _far_from_prior(density, prior, middle, fitted[0]) or _poorly_predicted(fitted)
+    X, y = density.data.X, density.data.y
+    if np.ptp(y) == 0:  # which says nothing of a scale
+        return None
+    some = np.unique(np.linspace(0, len(points) - 1, NUM_CONDITIONED).astype(int))
+    found = _far_from_prior(density, prior, np.median(points, axis=0)) or _poorly_predicted(
+        [_given(density, points[i]) for i in some]
+    )
     if found is None:
         return None
-    X, y = density.data.X, density.data.y
     spans = ", ".join(f"{low:.4g} to {high:.4g}" for low, high in zip(X.min(0), X.max(0), strict=True))
     return (
         f"The data contradict the priors of {owner}: {found}. Check that the priors are written for the units that the gp sees "
@@ -65,26 +87,26 @@ def find_conflict(density: Density, prior: Prior, points: Sequence[np.ndarray], 
 
 
 def _given(density: Density, u: np.ndarray) -> FittedGP:
-    point = density.constrained(u)
-    return density.built.given(density.data, {name: value[None] for name, value in point.items()}, 1)[0]
+    """Return the gp at a point; where it is a component, the sum, which the data are of."""
+    point, built = density.constrained(u), density.built
+    built = built.of(TOTAL) if TOTAL in built.parts else built
+    return built.given(density.data, {name: value[None] for name, value in point.items()}, 1)[0]
 
 
-def _far_from_prior(density: Density, prior: Prior, u: np.ndarray, fitted: FittedGP) -> str | None:
+def _far_from_prior(density: Density, prior: Prior, u: np.ndarray) -> str | None:
     distance = u - prior.centre
     side = np.where(distance > 0, prior.above, prior.below)
     sds = np.divide(np.abs(distance), side, out=np.zeros_like(u), where=side > 0)
-    for i in np.argsort(-sds):
-        if sds[i] <= MAX_PRIOR_SDS:
-            return None
+    far = [i for i in np.argsort(-sds) if sds[i] > MAX_PRIOR_SDS]
+    alone = density.without_data() if far else None
+    for i in far:
         typical = u.copy()
         typical[i] = prior.centre[i]
-        alone = density.without_data()
-        if alone(typical)[0] - alone(u)[0] < MIN_DENSITY_DROP:
+        if alone is None or alone(typical)[0] - alone(u)[0] < MIN_DENSITY_DROP:
             continue
-        name = density.names[i]
-        if distance[i] < 0 and _is_harmless_noise(_given(density, typical), fitted):
+        if distance[i] < 0 and _is_harmless_noise(_given(density, typical), _given(density, u)):
             continue
-        direction = "above" if distance[i] > 0 else "below"
+        name, direction = density.names[i], "above" if distance[i] > 0 else "below"
         return f"`{name}` is {density.shown(u, name)}, {sds[i]:.0f} prior sds {direction} the median of its prior"
     return None
 
@@ -92,38 +114,48 @@ def _far_from_prior(density: Density, prior: Prior, u: np.ndarray, fitted: Fitte
 def _is_harmless_noise(typical: FittedGP, fitted: FittedGP) -> bool:
     """Return whether two gps differ in their noise only, for outcomes of the scale that the priors expect."""
     one, two = _prior_moments(typical), _prior_moments(fitted)
-    if one is None or two is None or not all(np.allclose(a, b, rtol=1e-9, atol=0) for a, b in zip(one, two, strict=True)):
-        return False
-    return bool(fitted.y.std() > SMALL_OUTCOME * np.sqrt(np.diag(two[1]).mean()))
+    if one is None or two is None:
+        return True
+    same = all(np.allclose(a, b, rtol=1e-9, atol=0) for a, b in zip(one, two, strict=True))
+    return same and bool(fitted.y.std() > SMALL_OUTCOME * np.sqrt(np.diag(two[1]).mean()))
 
 
 def _poorly_predicted(fitted: Sequence[FittedGP]) -> str | None:
-    left_out = [found for gp in fitted if (found := _leave_one_out(gp)) is not None]
-    if not left_out:
+    found = [fit for gp in fitted if (fit := _leave_one_out(gp)) is not None]
+    if not found:
         return None
-    error, simple, z = np.median(left_out, axis=0)
-    if error > POOR_PREDICTION and simple < BETTER_PREDICTION * error:
+    fit = _Fit(*np.median(found, axis=0))
+    if len(fitted[0].y) >= MIN_OBSERVATIONS and fit.error > POOR_PREDICTION and fit.simple_error < BETTER_PREDICTION * fit.error:
         return (
-            f"it predicts left-out observations with an error of {error:.2g} sds of the outcome, where a straight line or the "
-            f"neighbouring observations have one of {simple:.2g}"
+            f"it predicts left-out observations with an error of {fit.error:.2g} sds of the outcome, where a straight line or "
+            f"neighbouring observations have one of {fit.simple_error:.2g}"
         )
-    if z > MAX_Z:
-        return f"left-out observations are {z:.2g} predicted sds from their predictions, on average"
+    if fit.z > MAX_Z or fit.z < MIN_Z:
+        return f"errors of left-out observations are typically {fit.z:.2g} times as large as it predicts"
+    if fit.largest < NO_CORRELATION:
+        return "it takes the function at each observation for unrelated to all others, as if they were very far apart"
+    if fit.least > FULL_CORRELATION:
+        return "it takes the function for the same at all observations, as if they were at one place, and all else for noise"
     return None
 
 
-def _leave_one_out(fitted: FittedGP) -> _LeftOut | None:
+def _leave_one_out(fitted: FittedGP) -> _Fit | None:
     """Return how well left-out observations are predicted; None where there are few, or the gp is no function of its prior."""
-    y = fitted.y
-    sd = float(y.std())
-    if fitted.kind != "exact" or len(y) < MIN_OBSERVATIONS or sd == 0:
+    X, y = fitted.X, fitted.y
+    if fitted.kind != "exact" or len(y) < MIN_LEFT_OUT:
         return None
     try:
         found = left_out(fitted)
     except FitError:
         return None
-    residual = y - found.mean[0]
-    return _LeftOut(_rms(residual) / sd, _simple_error(fitted.X, y) / sd, _rms(residual / np.sqrt(found.variance[0])))
+    residual, sd = y - found.mean[0], float(y.std())
+    fit = _Fit(_rms(residual) / sd, _simple_error(X, y) / sd, _rms(residual / np.sqrt(found.variance[0])))
+    if fit.error < POOR_PREDICTION or (moments := _prior_moments(fitted)) is None:
+        return fit
+    sds = np.sqrt(np.diag(moments[1]))
+    correlation = moments[1] / np.maximum(np.outer(sds, sds), np.finfo(np.float64).tiny)
+    apart = (cdist(X, X) > 0) & np.triu(np.ones_like(correlation, dtype=bool))
+    return fit if not apart.any() else fit._replace(least=correlation[apart].min(), largest=correlation[apart].max())
 
 
 def _prior_moments(fitted: FittedGP) -> tuple[np.ndarray, np.ndarray] | None:
@@ -142,8 +174,10 @@ def _simple_error(X: np.ndarray, y: np.ndarray) -> float:
     """Return the least root mean squared error of left-out observations by a line, a parabola and the two nearest neighbours."""
     span = np.ptp(X, axis=0)
     Z = (X - X.min(0))[:, span > 0] / span[span > 0]
-    distance = np.linalg.norm(Z[:, None] - Z[None], axis=-1) + np.diag(np.full(len(y), np.inf))
-    errors = [y - y[np.argsort(distance, axis=1)[:, :2]].mean(1)]
+    near = cKDTree(Z).query(Z, 3)[1] if Z.shape[1] else np.tile(np.arange(3), (len(y), 1))  # itself among them, or twins
+    itself = near == np.arange(len(y))[:, None]
+    near = np.where(itself.any(1, keepdims=True), np.sort(np.where(itself, -1, near), axis=1), near)[:, 1:]
+    errors = [y - y[near].mean(1)]
     for columns in ([Z], [Z, Z**2]):
         design = np.column_stack([np.ones(len(y)), *columns])
         if len(y) > 1.5 * design.shape[1]:

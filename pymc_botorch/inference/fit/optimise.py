@@ -40,7 +40,7 @@ def climb(density: Density, start: np.ndarray, maxiter: int, *, otherwise: np.nd
         density: Log density.
         start: Where to begin.
         maxiter: Maximum number of iterations.
-        otherwise: Where to begin if the density is not finite at ``start``.
+        otherwise: A point near ``start``, which counts too, and where to begin if the density is not finite at ``start``.
     """
     first, _ = density(start)
     if not np.isfinite(first):
@@ -56,5 +56,7 @@ def climb(density: Density, start: np.ndarray, maxiter: int, *, otherwise: np.nd
 
     options = {"maxiter": maxiter, "ftol": 1e-10, "gtol": 1e-5}
     found = minimize(descend, start, jac=True, method="L-BFGS-B", options=options)
+    if otherwise is not None and (known := density(otherwise)[0]) > best[0]:
+        best = known, otherwise
     spread = np.sqrt(np.abs(np.diag(found.hess_inv.todense())))
     return Optimum(best[1], best[0], np.where(found.jac == 0, np.inf, spread))

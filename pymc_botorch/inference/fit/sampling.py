@@ -23,7 +23,7 @@ from pymc_botorch.inference.fit.laplace import laplace
 from pymc_botorch.inference.fit.nuts import nuts
 from pymc_botorch.inference.fit.options import Method, SamplingOptions
 from pymc_botorch.inference.fit.prior import read_prior
-from pymc_botorch.inference.fit.starts import Start, starts, starts_of_chains
+from pymc_botorch.inference.fit.starts import starts, starts_of_chains, step_off
 from pymc_botorch.inference.training_data import TrainingData
 
 type Source = Literal["nuts", "laplace", "reweighted"]
@@ -97,6 +97,8 @@ class _Attempt(NamedTuple):
     remark: str = ""  # on diagnostics that passed
 
 
+# One thread: for matrices of some hundred rows, several take up to fifty times longer
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def fit_draws(
     built: BuiltGP,
     data: TrainingData,
@@ -128,7 +130,7 @@ def fit_draws(
     problem = attempt.problem
     doubt = problem and f"The {attempt.method} draws may not represent the posterior: {problem}. {REMEDIES[attempt.method]}"
     some = attempt.draws.unconstrained[select(attempt.draws.log_weights, NUM_CHECKED)]
-    conflict = owner and find_conflict(density, read_prior(density), list(some), owner)
+    conflict = None if owner is None else find_conflict(density, read_prior(density), list(some), owner)
     warning = " ".join(text for text in (conflict, doubt) if text) or None
     result = SamplingResult(
         attempt.method,
@@ -150,8 +152,6 @@ def fit_draws(
     return attempt.draws, attempt.stats, density, result
 
 
-# One thread: for matrices of some hundred rows, several take up to fifty times longer
-@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def _try_methods(
     built: BuiltGP,
     data: TrainingData,
@@ -204,8 +204,9 @@ def _reweighted(density: Density, old: WeightedDraws) -> _Attempt:
 
 
 def _laplace(density: Density, data: TrainingData, tier: Tier, points: list[np.ndarray], options: SamplingOptions) -> _Attempt:
-    warm = [Start("warm start", u) for u in points[:1]]
-    others = starts(density, read_prior(density), None, max(options.num_starts - len(warm), 0), options.seed)
+    prior = read_prior(density)
+    warm = [step_off(density, prior, u) for u in points[:1]]
+    others = starts(density, prior, None, max(options.num_starts - len(warm), 0), options.seed)
     draws, k = laplace(density, [*warm, *others], options.num_proposals, options.maxiter, options.seed)
     return _weighted("laplace", draws, k)
 

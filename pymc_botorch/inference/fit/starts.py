@@ -1,6 +1,6 @@
 """Starting points of optimisations: a warm start, the mode of the prior, and draws from the prior."""
 
-__all__ = ["Start", "starts", "starts_of_chains"]
+__all__ = ["Start", "starts", "starts_of_chains", "step_off"]
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -40,19 +40,24 @@ def starts(density: Density, prior: Prior, warm_start: Mapping[str, Any] | None,
         DataError: If the warm start does not fit the model.
     """
     scales = density.built.scales
-    step = STEP_OFF * prior.spread * np.random.default_rng(0).normal(size=len(density.support))
     found = []
     if warm_start is not None:
-        warm = _start_from_point(density, warm_start)
-        found.append(Start("warm start", warm + step, warm))
+        found.append(step_off(density, prior, _start_from_point(density, warm_start)))
     if len(found) < num_starts:
-        found.append(Start("initial point" if scales.priors_need_data else "prior mode", prior.mode + step, prior.mode))
+        moved = step_off(density, prior, prior.mode)
+        found.append(moved._replace(name="initial point" if scales.priors_need_data else "prior mode"))
     if (k := num_starts - len(found)) > 0:
         support = density.split(density.support)
         for drawn in scales.draws(k, seed, density.values):
             parts = [u if np.isfinite(u).all() else default for u, default in zip(drawn, support, strict=True)]
             found.append(Start("prior draw", flatten(parts)))
     return found[:num_starts]
+
+
+def step_off(density: Density, prior: Prior, u: np.ndarray) -> Start:
+    """Return a warm start a little away from a point."""
+    step = STEP_OFF * prior.spread * np.random.default_rng(0).normal(size=len(density.support))
+    return Start("warm start", u + step, u)
 
 
 def starts_of_chains(warm_start: WeightedDraws | Mapping[str, Any] | None, density: Density, chains: int) -> list[np.ndarray]:

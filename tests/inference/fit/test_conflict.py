@@ -114,11 +114,32 @@ def test_draws_warn_too_and_name_the_function() -> None:
     assert right.fit_result.warning is None
 
 
-def test_data_with_hardly_any_noise_are_no_conflict() -> None:
+@pytest.mark.parametrize(("cls", "options"), [(PyMCGP, {}), (FullyBayesianPyMCGP, {"method": "laplace", "seed": 1})])
+def test_data_with_hardly_any_noise_are_no_conflict(cls: Any, options: dict[str, Any]) -> None:
     X = np.linspace(0, 1, 30)[:, None]
-    model = model_of(in_the_cube, X, np.sin(3 * X[:, 0]), units="scaled", outcome_transform=None).fit()
+    model = model_of(in_the_cube, X, np.sin(3 * X[:, 0]), cls=cls, units="scaled", outcome_transform=None).fit(**options)
     assert model.point["noise"] < np.exp(-2 - 4)  # four prior sds below its median
     assert model.fit_result.warning is None
+
+
+@pytest.mark.parametrize(("of_inputs", "message"), [(1000, "unrelated to all others"), (1e-3, "the same at all observations")])
+def test_a_few_observations_are_enough_for_inputs_in_other_units(of_inputs: float, message: str) -> None:
+    X, y = trial()
+    with pytest.warns(FitWarning, match=message):
+        model_of(in_the_field, of_inputs * X[::2], y[::2]).fit(num_starts=1)
+
+
+def test_the_sum_is_judged_where_a_component_is_predicted_and_equal_outcomes_are_not() -> None:
+    def of_a_sum(X: Any, y: Any) -> Any:
+        one, two = (pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=ls)) for ls in (0.3, 1.0))
+        total = one + two
+        total.marginal_likelihood("yield", X, y, sigma=pm.Truncated("noise", pm.LogNormal.dist(-2, 1), upper=0.2))
+        return one, {"gp": total}
+
+    X, y = trial()
+    with pytest.warns(FitWarning, match="errors of left-out observations are typically"):
+        model_of(of_a_sum, X / 160, 1000 * y).fit(num_starts=1)
+    assert model_of(of_a_sum, X / 160, 0 * y).fit(num_starts=1).fit_result.warning is None
 
 
 def test_data_from_the_prior_hardly_ever_warn() -> None:
