@@ -176,4 +176,4 @@ def _fit_warnings_by_metric(fitted: str) -> Iterator[None]:
         if issubclass(warning.category, FitWarning):
             warnings.warn(f"{fitted}: {warning.message}", warning.category, skip_file_prefixes=(PACKAGE_FOLDER,))
         else:
-            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

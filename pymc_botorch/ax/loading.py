@@ -56,6 +56,8 @@ def load_client(path: str | os.PathLike[str], *, storage_config: StorageConfig |
         raise UserInputError(f"{path} is empty: Ax leaves it so when a save fails. Take an earlier copy, or the trials' records.")
     try:
         snapshot = json.loads(text)
+        if not isinstance(snapshot, dict) or "experiment" not in snapshot:
+            raise UserInputError(f"{path} has no client of Ax in it. Pass what client.save_to_json_file wrote.")
         stored = list(_classes(snapshot))
     except json.JSONDecodeError as error:
         raise UserInputError(f"{path} is no JSON ({error}). Pass what client.save_to_json_file wrote.") from error

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from pymc_botorch.errors import FitError
+from pymc_botorch.errors import DataError, FitError
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
@@ -43,8 +43,11 @@ def left_out(gp: FittedGP) -> LeftOut:
         https://gaussianprocess.org/gpml/
 
     Raises:
+        DataError: If there is one observation, and the gp has no prior of its own.
         FitError: If a covariance cannot be factorised.
     """
+    if gp.kind != "exact" and len(gp.y) < 2:
+        raise DataError("Of one observation there are no others to predict it from. Add observations, or use pm.gp.Marginal.")
     if gp.kind == "exact":
         jitter, axis = gp.jitter, 0
         found = [_from_inverse(gp, s, prior) for s, prior in enumerate(gp.prior())]  # n each

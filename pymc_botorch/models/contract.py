@@ -28,7 +28,7 @@ from pymc_botorch.models.posterior.normal import PosteriorNormal, add_noise, nor
 from pymc_botorch.models.posterior.process import AbstractProcess
 from pymc_botorch.models.state import prior_process
 from pymc_botorch.models.state_dict import StateDictMixin
-from pymc_botorch.models.tensors import ArrayLike, as_column
+from pymc_botorch.models.tensors import ArrayLike, as_column, as_tensor
 from pymc_botorch.models.transforms import OutcomeScale
 
 
@@ -94,7 +94,7 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
         X, inputs = self._read_inputs(X)
         state = self.state
-        if inputs.requires_grad and not state.is_given_more:
+        if inputs.requires_grad and state.index_columns and not state.is_given_more:
             warn_of_values_between(self, state.index_columns, inputs)
         like = X if X.is_floating_point() else X.to(torch.float64)
         correlated = state.observation_process if observation_noise is True else None
@@ -215,8 +215,10 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
         self._check_not_latent()
         if observation_noise is True:
             noise = self.noise_variance.unsqueeze(-1) + (self.observation_jitter if fantasize.on() else 0.0)
-        elif isinstance(observation_noise, Tensor) and observation_noise.shape[-1:] == (1,):
-            noise = observation_noise.squeeze(-1)
+        elif not isinstance(observation_noise, bool) and (
+            (given := as_tensor("observation_noise", observation_noise)).shape[-1:] == (1,)
+        ):
+            noise = given.squeeze(-1)
         else:
             raise BotorchTensorDimensionError(
                 f"observation_noise is {observation_noise!r}. Pass True, False or a tensor of variances, ... x q x 1."

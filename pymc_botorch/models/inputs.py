@@ -19,6 +19,7 @@ class InputsMixin:
     """How inputs reach the gp: converted, transformed and checked."""
 
     training: bool
+    _modules: dict[str, Any]
     eval: Callable[[], Any]
 
     @property
@@ -44,7 +45,7 @@ class InputsMixin:
         if self.training:
             self.eval()
         inputs = X if X.dtype == torch.float64 else X.to(torch.float64)
-        transform: InputTransform | None = getattr(self, "input_transform", None)
+        transform: InputTransform | None = self._modules.get("input_transform")
         if X.ndim < 2 or (X.shape[-1] != self.num_inputs and not _is_for_predictions(transform)):
             raise self._wrong_shape(X, self.num_inputs)
         if transform is None:

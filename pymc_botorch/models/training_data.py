@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from botorch import settings
+from botorch.exceptions.errors import BotorchTensorDimensionError
 from botorch.exceptions.warnings import InputDataWarning
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.models.transforms.input import InputStandardize, InputTransform, Normalize
@@ -27,6 +28,8 @@ from pymc_botorch.models.transforms import check_fixed
 
 type UnitsOfPriors = Literal["scaled", "natural"]
 
+SMALL_SD = 1e-6
+"""Sd of a standardised outcome below which it was taken for a constant."""
 SCALING = Normalize, InputStandardize, Standardize
 """Transforms that take the units away."""
 
@@ -75,13 +78,21 @@ def prepare(
         InputDataError: If they are not finite, or a variance is negative.
         UnsupportedError: For several outcomes, or batches of data sets.
     """
+    passed = [part for part in (train_X, train_Y, train_Yvar) if part is not None]
     train_X, train_Y = as_tensor("train_X", train_X), as_column("train_Y", train_Y)
     train_Yvar = None if train_Yvar is None else as_column("train_Yvar", train_Yvar)
+    if not all(isinstance(part, Tensor) and part.is_floating_point() for part in passed):
+        train_X, train_Y = train_X.to(torch.float64), train_Y.to(torch.float64)
+        train_Yvar = None if train_Yvar is None else train_Yvar.to(torch.float64)
+    if train_X.ndim == 1:
+        raise BotorchTensorDimensionError(
+            f"train_X has shape {tuple(train_X.shape)}. Pass inputs n x d: of one input X[:, None], or a data frame df[['dose']]."
+        )
     _check_tensors(train_X, train_Y, train_Yvar)
     if units not in ("scaled", "natural"):
         raise InvalidDataError(f"The class says units = {units!r}. Say 'scaled' or 'natural'.")
     if outcome_transform == DEFAULT:
-        outcome_transform = Standardize(m=1) if units == "scaled" else None
+        outcome_transform = _standardize(train_Y) if units == "scaled" else None
     for name, given, expected in (
         ("input_transform", input_transform, InputTransform),
         ("outcome_transform", outcome_transform, OutcomeTransform),
@@ -111,6 +122,13 @@ def prepare(
             doubtful = _check_scale(X, looks_like_index(X) if indices else [])
         if outcome_transform is None:
             check_standardization(Y)
+    if isinstance(outcome_transform, Standardize) and len(Y) > 1 and 0 < float(Y.std()) < SMALL_SD:
+        warnings.warn(
+            f"The sd of the outcome is {float(Y.std()):.3g}, which Standardize takes for a constant. Pass "
+            "Standardize(m=1, min_stdv=0.0), or outcomes in other units.",
+            InputDataWarning,
+            skip_file_prefixes=(PACKAGE_FOLDER,),
+        )
     if units == "natural":
         _warn_of_scaling(input_transform, outcome_transform)
     Yvar = None if Yvar is None else rounded_up(X, Y, Yvar)
@@ -146,6 +164,12 @@ def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:
             raise InvalidDataError(f"{name} is not finite in rows {rows[:10]}. Leave these observations out.")
     if Yvar is not None and (Yvar < 0).any():
         raise InvalidDataError("train_Yvar has negative entries. Pass variances, which are squares of sds.")
+
+
+def _standardize(Y: Tensor) -> Standardize:
+    """Return BoTorch's default transform, for outcomes of any scale: its least sd is absolute."""
+    scale = float(Y.abs().max()) if Y.numel() else 1.0
+    return Standardize(m=1, min_stdv=max(min(1e-8, 1e-12 * scale), 1e-300))
 
 
 def _warn_of_scaling(*transforms: InputTransform | OutcomeTransform | None) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pymc as pm
 import pytest
 import torch
-from botorch.exceptions.errors import UnsupportedError
+from botorch.exceptions.errors import BotorchTensorDimensionError, UnsupportedError
 from botorch.fit import fit_fully_bayesian_model_nuts
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor
@@ -204,3 +204,23 @@ def test_a_map_fit_has_one_thread_of_blas(monkeypatch: pytest.MonkeyPatch) -> No
     with threadpool_limits(limits=2, user_api="blas"), contextlib.suppress(Warning):
         PyMCGP(*data()).fit(num_starts=1)
     assert set(seen) == {1}
+
+
+def test_columns_by_name_whole_numbers_and_single_columns_have_answers() -> None:
+    X, Y = data()
+    whole = (10 * Y).round()
+    numbers = [PyMCGP(X, of(whole), outcome_transform=None).train_targets for of in (lambda Y: Y.to(torch.int64), lambda Y: Y)]
+    torch.testing.assert_close(*numbers)
+    with pytest.raises(
+        BotorchTensorDimensionError, match=r"train_X has shape \(10,\)\. Pass inputs n x d: of one input X\[:, None\]"
+    ):
+        PyMCGP(X[:, 0].numpy(), Y.numpy())
+
+    def by_name(X: Any, y: Any) -> pm.gp.Marginal:
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=X["nitrogen"].std()))
+        gp.marginal_likelihood("y", X, y, sigma=0.1)
+        return gp
+
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # PyTensor's own; the note is what is tested
+        PyMCGP(X, Y, build_gp=by_name).fit()
+    assert "self.column(X, " in "".join(getattr(caught.value, "__notes__", ()))

@@ -48,7 +48,7 @@ class PosteriorNormal(MultivariateNormal):
         else:
             diagonal = self._covar.diagonal(dim1=-1, dim2=-2)
         tiny = torch.finfo(diagonal.dtype).tiny
-        least = tiny if is_transformed() or diagonal.numel() == 0 else diagonal.detach().min()
+        least = tiny if is_transformed() or diagonal.numel() == 0 else diagonal.detach().min().item()
         if least < 0:
             return super().variance
         return (diagonal if least > tiny else diagonal.clamp_min(tiny)).expand(self.loc.shape)

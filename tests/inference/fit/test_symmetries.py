@@ -112,3 +112,9 @@ def test_chains_of_one_model_are_kept_and_judged_by_what_they_predict(monkeypatc
     monkeypatch.setattr(sampling, "of_predictions", lambda *_: Convergence(5.0, 1.6, 400))
     with pytest.raises(ModelFittingError, match=r"R-hat is 1\.60"):
         model.fit(**CHAINS)
+
+
+def test_a_warm_start_is_never_left_for_less() -> None:
+    best = model_of(of_a_signed_size).fit()
+    again = model_of(of_a_signed_size).fit(warm_start=best, num_starts=1, maxiter=1)
+    assert again.fit_result.log_posterior >= best.fit_result.log_posterior - 1e-9

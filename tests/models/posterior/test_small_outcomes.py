@@ -9,6 +9,7 @@ import pymc as pm
 import pytest
 import torch
 from botorch.acquisition import ExpectedImprovement, LogExpectedImprovement, qExpectedImprovement
+from botorch.exceptions.warnings import InputDataWarning
 from botorch.models.transforms import Standardize
 from botorch.sampling import SobolQMCNormalSampler
 from torch import Tensor
@@ -127,3 +128,15 @@ def test_predictions_and_slopes_of_small_outcomes_have_their_sd() -> None:
         predictor = compile_predict(gp, {})
     np.testing.assert_allclose(predictor.predict(x).variance / c**2, expected.variance, rtol=1e-6)
     np.testing.assert_allclose(predictor.gradients(x).sd / c, expected.sd, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-12])
+def test_the_default_transform_standardises_outcomes_of_any_scale_and_one_that_does_not_is_named(scale: float) -> None:
+    X = torch.linspace(0, 1, 8, dtype=torch.double)[:, None]
+    Y = (5 * X).sin()
+    small, large = (PyMCGP(X, factor * Y) for factor in (scale, 1.0))
+    of_small, of_large = (model.posterior(X + 0.05) for model in (small, large))
+    torch.testing.assert_close(of_small.mean / scale, of_large.mean, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(of_small.variance / scale**2, of_large.variance, rtol=1e-9, atol=0)
+    with pytest.warns(InputDataWarning, match="which Standardize takes for a constant"):
+        PyMCGP(X, scale * Y, outcome_transform=Standardize(m=1))
