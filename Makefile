@@ -4,16 +4,19 @@ export PYTHONWARNINGS := ignore:`torch.jit.script` is deprecated:FutureWarning
 export MPLBACKEND := Agg
 PYTHON_OF_ENVIRONMENT = $$(tools/python)
 
-.PHONY: demo test lint tutorials environment bench
+.PHONY: demo test test-all lint tutorials environment bench
 
 demo:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" examples/clover.py
 
-test: export OMP_NUM_THREADS = 1
-test: export OPENBLAS_NUM_THREADS = 1
-test: export MKL_NUM_THREADS = 1
+test test-all: export OMP_NUM_THREADS = 1
+test test-all: export OPENBLAS_NUM_THREADS = 1
+test test-all: export MKL_NUM_THREADS = 1
 test:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2
+
+test-all:  # every case of modules with many cases of one kind
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --every-case
 
 lint:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy

@@ -1,5 +1,6 @@
 """Everything here compiles with the Python linker, ours and PyMC's: a cold Numba compile takes tens of seconds."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,8 +10,41 @@ import torch
 
 import pymc_botorch
 
+CASES = {
+    "test_ax_changes": 2,
+    "test_ax_choices": 3,
+    "test_columns": 2,
+    "test_first_hour": 2,
+    "test_float32": 4,
+    "test_index_columns": 2,
+    "test_input_transforms": 2,
+    "test_known_noise": 3,
+    "test_small_outcomes": 2,
+}
+"""Number of each function's cases that run unless ``--every-case`` is passed, of modules with many cases of one kind."""
+
 pymc_botorch.config.linker = "python"  # also for fixtures that live longer than a test
 pytensor.config.traceback__limit = 0  # where each variable was made: a sixth of the time that graphs take, and nobody reads it
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-case", action="store_true", help="run all cases of modules with many cases of one kind")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out cases between others of their kind, evenly spaced ones staying."""
+    if config.getoption("--every-case") or any("::" in argument for argument in config.args):
+        return
+    by_function = defaultdict(list)
+    for item in items:
+        by_function[item.path.stem, getattr(item, "originalname", item.name)].append(item)
+    kept = {
+        cases[i]
+        for (module, _), cases in by_function.items()
+        for i in np.linspace(0, len(cases) - 1, min(CASES.get(module, len(cases)), len(cases))).astype(int)
+    }
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)
