@@ -17,7 +17,7 @@ def build_gp(X: Any, y: Any, sigma: Any) -> pm.gp.Marginal:
     return gp
 
 
-class NaturalGP(PyMCGP):
+class NaturalOutcomeGP(PyMCGP):
     units = "natural"
 
 
@@ -25,7 +25,7 @@ X = torch.linspace(0, 1, 6, dtype=torch.double).repeat_interleave(2)[:, None]
 Y = 8000 + 500 * (5 * X).sin() + 20 * torch.randn(12, 1, dtype=torch.double, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("cls", [PyMCGP, NaturalGP])
+@pytest.mark.parametrize("cls", [PyMCGP, NaturalOutcomeGP])
 @pytest.mark.parametrize("builder", [build_gp, None], ids=["own model", "default model"])
 @pytest.mark.parametrize("variance", [0.0, 1e-8])
 def test_variances_of_zero_are_a_millionth_of_the_outcomes(cls: type[PyMCGP], builder: Any, variance: float) -> None:
@@ -39,10 +39,10 @@ def test_the_warning_speaks_of_replicates_only_where_they_differ_and_other_varia
     Yvar = torch.full_like(Y, 400.0)
     Yvar[3] = 0.0
     with pytest.warns(InputDataWarning, match=r"in 1 of 12 rows, the smallest 0.0e\+00 of it; these"):
-        model = NaturalGP(X, Y, Yvar, build_gp=build_gp)
+        model = NaturalOutcomeGP(X, Y, Yvar, build_gp=build_gp)
     np.testing.assert_allclose(np.delete(model._prepared.data.sigma, 3), 20.0)
-    assert NaturalGP(X, Y, torch.full_like(Y, 400.0), build_gp=build_gp)._prepared.data.sigma == pytest.approx(20.0)
+    assert NaturalOutcomeGP(X, Y, torch.full_like(Y, 400.0), build_gp=build_gp)._prepared.data.sigma == pytest.approx(20.0)
 
 
 def test_one_observation_has_no_variance_to_compare_with() -> None:
-    assert NaturalGP(X[:1], Y[:1], torch.zeros_like(Y[:1]), build_gp=build_gp)._prepared.data.sigma == 0.0
+    assert NaturalOutcomeGP(X[:1], Y[:1], torch.zeros_like(Y[:1]), build_gp=build_gp)._prepared.data.sigma == 0.0
