@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from pymc_botorch.graph.compiling.cache import CompiledGraph
 from pymc_botorch.graph.compiling.functions import as_input
 from pymc_botorch.graph.posterior.conditioned import compiled_posterior
-from pymc_botorch.graph.posterior.cut import subscripts_of_data
+from pymc_botorch.graph.posterior.cut import CutPosterior, subscripts_of_data
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.training_data import TrainingData
 
 
-def index_columns(fitted: FittedGP) -> frozenset[int]:
+def index_columns(fitted: FittedGP, functions: CompiledGraph[CutPosterior]) -> frozenset[int]:
     """Return the columns whose training values, cut off to whole numbers, are a subscript somewhere in the gp or its noise."""
-    functions = compiled_posterior(fitted.graph, fitted.tier)
     if not functions.subject.data_subscripts:
         return frozenset()
     count = len(functions.subject.data_subscripts)
@@ -40,9 +40,10 @@ def index_columns(fitted: FittedGP) -> frozenset[int]:
 
 def index_columns_of(built: BuiltGP, data: TrainingData) -> frozenset[int]:
     """Return :func:`index_columns` of what a builder has built, before there is a fit."""
-    if not compiled_posterior(built.function.graph, built.function.tier).subject.data_subscripts:
+    functions = compiled_posterior(built.function.graph, built.function.tier)
+    if not functions.subject.data_subscripts:
         return frozenset()
     values = built.objective_values(data)
     point = built.scales.constrained(built.scales.support_point(values), values)
     fitted, _ = built.given(data, {name: value[None] for name, value in point.items()}, 1)
-    return index_columns(fitted)
+    return index_columns(fitted, functions)

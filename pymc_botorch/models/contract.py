@@ -5,6 +5,7 @@ __all__ = ["AbstractPyMCGP"]
 from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
+import numpy as np
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.exceptions.errors import BotorchTensorDimensionError
@@ -94,7 +95,7 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
         X, inputs = self._read_inputs(X)
         state = self.state
-        if inputs.requires_grad and state.index_columns and not state.is_given_more:
+        if inputs.requires_grad and state.index_columns:
             warn_of_values_between(self, state.index_columns, inputs)
         like = X if X.is_floating_point() else X.to(torch.float64)
         correlated = state.observation_process if observation_noise is True else None
@@ -215,10 +216,8 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
         self._check_not_latent()
         if observation_noise is True:
             noise = self.noise_variance.unsqueeze(-1) + (self.observation_jitter if fantasize.on() else 0.0)
-        elif not isinstance(observation_noise, bool) and (
-            (given := as_tensor("observation_noise", observation_noise)).shape[-1:] == (1,)
-        ):
-            noise = given.squeeze(-1)
+        elif isinstance(observation_noise, Tensor | np.ndarray) and observation_noise.shape[-1:] == (1,):
+            noise = as_tensor("observation_noise", observation_noise).squeeze(-1)
         else:
             raise BotorchTensorDimensionError(
                 f"observation_noise is {observation_noise!r}. Pass True, False or a tensor of variances, ... x q x 1."

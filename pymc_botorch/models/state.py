@@ -103,8 +103,9 @@ class State:
 
     @cached_property
     def index_columns(self) -> frozenset[int]:
-        """Columns of the gp's inputs that it uses as indices of categories."""
-        return index_columns(self.fitted)
+        """Columns of the gp's inputs that it uses as indices of categories; not looked for where observations were added."""
+        process = self.process.processes[0] if isinstance(self.process, MixtureProcess) else self.process
+        return index_columns(self.fitted, process.posterior.functions) if isinstance(process, CompiledProcess) else frozenset()
 
     @cached_property
     def observation_process(self) -> AbstractProcess | None:

@@ -48,8 +48,18 @@ def trial(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return X, 6 + 3 * (1 - np.exp(-X[:, 0] / 50)) + np.sin(X[:, 1] / 40) + 0.3 * rng.normal(size=N)
 
 
+def field_gp(builder: Any, cls: Any, units_of_priors: Any) -> Any:
+    class FieldGP(cls):
+        units = units_of_priors
+
+        def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:
+            return builder(X, y)
+
+    return FieldGP
+
+
 def model_of(build_gp: Any, X: np.ndarray, y: np.ndarray, *, cls: Any = PyMCGP, units: str = "natural", **options: Any) -> Any:
-    named = type("FieldGP", (cls,), {"units": units, "build_gp": lambda self, X, y: build_gp(X, y)})
+    named = field_gp(build_gp, cls, units)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InputDataWarning)
         return named(tensor(X), tensor(y)[:, None], **options)
@@ -172,6 +182,4 @@ def test_natural_units_beside_a_transform_that_takes_them_away_warn(transforms: 
     X, y = trial()
     given = {name: value() for name, value in transforms.items()}
     with pytest.warns(InputDataWarning, match=named):
-        type("FieldGP", (PyMCGP,), {"units": "natural", "build_gp": lambda self, X, y: in_the_field(X, y)})(
-            tensor(X), tensor(y)[:, None], **given
-        )
+        field_gp(in_the_field, PyMCGP, "natural")(tensor(X), tensor(y)[:, None], **given)
