@@ -311,7 +311,7 @@ def test_a_warm_start_is_one_of_the_starts_and_the_same_seed_gives_the_same_fit(
     assert again.fit_result.values == first.fit_result.values
     assert PyMCGP(X, Y, build_gp=matern).fit(seed=1).fit_result.values[1:] != first.fit_result.values[1:]
     assert first.fit_result.starts == ("prior mode", "prior draw", "prior draw")
-    with pytest.raises(InputDataError, match="this model cannot have"):
+    with pytest.raises(InputDataError, match=r"The warm start's ell has shape \(3,\)\. Pass a value of shape \(2,\)"):
         PyMCGP(X, Y, build_gp=matern).fit(warm_start={**first.point, "ell": np.ones(3)})
     with pytest.raises(InputDataError, match="no value for ell"):
         PyMCGP(X, Y, build_gp=matern).fit(warm_start={"eta": 1.0})

@@ -62,7 +62,6 @@ class FitResult:
         return max(self.values)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def fit_map(
     built: BuiltGP,
     data: TrainingData,
@@ -92,15 +91,16 @@ def fit_map(
     """
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=False)
-    prior = read_prior(density)
-    initial = starts(density, prior, warm_start, num_starts, seed)
-    built.check_categories(data, density.constrained(density.support))
-    optima = [climb(density, start.u, maxiter, otherwise=start.origin) for start in initial]
-    best = max(optima, key=lambda optimum: optimum.value)
-    if not np.isfinite(best.value):
-        raise FitError(NO_FINITE_START.format(len(initial)))
-    point = density.constrained(best.u)
-    warning = None if owner is None else _warning(density, prior, optima, best, owner)
+    with threadpool_limits(limits=1, user_api="blas"):  # as for draws
+        prior = read_prior(density)
+        initial = starts(density, prior, warm_start, num_starts, seed)
+        built.check_categories(data, density.constrained(density.support))
+        optima = [climb(density, start.u, maxiter, otherwise=start.origin) for start in initial]
+        best = max(optima, key=lambda optimum: optimum.value)
+        if not np.isfinite(best.value):
+            raise FitError(NO_FINITE_START.format(len(initial)))
+        point = density.constrained(best.u)
+        warning = None if owner is None else _warning(density, prior, optima, best, owner)
     result = FitResult(
         "map",
         tuple(start.name for start in initial),

@@ -97,8 +97,6 @@ class _Attempt(NamedTuple):
     remark: str = ""  # on diagnostics that passed
 
 
-# One thread: for matrices of some hundred rows, several take up to fifty times longer
-@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def fit_draws(
     built: BuiltGP,
     data: TrainingData,
@@ -126,11 +124,13 @@ def fit_draws(
         FitError: If the density is finite at none of the starts, or no method gives usable draws.
     """
     began = time.perf_counter()
-    density, attempt, rejected = _try_methods(built, data, method, warm_start, options, tier)
+    # One thread: for matrices of some hundred rows, several take up to fifty times longer
+    with threadpool_limits(limits=1, user_api="blas"):
+        density, attempt, rejected = _try_methods(built, data, method, warm_start, options, tier)
+        some = attempt.draws.unconstrained[select(attempt.draws.log_weights, NUM_CHECKED)]
+        conflict = None if owner is None else find_conflict(density, read_prior(density), list(some), owner)
     problem = attempt.problem
     doubt = problem and f"The {attempt.method} draws may not represent the posterior: {problem}. {REMEDIES[attempt.method]}"
-    some = attempt.draws.unconstrained[select(attempt.draws.log_weights, NUM_CHECKED)]
-    conflict = None if owner is None else find_conflict(density, read_prior(density), list(some), owner)
     warning = " ".join(text for text in (conflict, doubt) if text) or None
     result = SamplingResult(
         attempt.method,
