@@ -72,7 +72,7 @@ def model_config(
         raise UserInputError("Ax can't store a build_gp function. Write it as the method build_gp of a subclass of the model.")
     if taken := sorted({*PASSED_BY_AX} & set(options)):
         raise UserInputError(f"Ax passes {', '.join(taken)} itself. Leave it out of model_options.")
-    _check_arguments(f"model_options of {cls.__name__}", inspect.signature(cls), ("train_X", "train_Y"), options)
+    _check_arguments(f"model_options of {cls.__name__}", _constructor(cls), ("train_X", "train_Y"), options)
     _check_arguments(f"fit_options of {cls.__name__}", inspect.signature(cls.fit), ("self",), fitting)
     if "warm_start" in fitting:
         if not isinstance(fitting["warm_start"], bool):
@@ -174,6 +174,15 @@ def _check_class(cls: Any) -> None:
             UserWarning,
             skip_file_prefixes=(PACKAGE_FOLDER,),
         )
+
+
+def _constructor(cls: GPClass) -> inspect.Signature:
+    """Return the arguments of a class, without those that our own constructor takes to refuse them by name."""
+    signature = inspect.signature(cls)
+    if cls.__init__ is not AbstractBuiltGP.__init__:
+        return signature
+    named = [parameter for parameter in signature.parameters.values() if parameter.kind != parameter.VAR_KEYWORD]
+    return signature.replace(parameters=named)
 
 
 def _check_arguments(what: str, signature: inspect.Signature, positional: Sequence[str], options: Mapping[str, Any]) -> None:

@@ -39,14 +39,14 @@ class LeaveOneOut:
     Example:
         >>> import pymc as pm, torch
         >>> from pymc_botorch import PyMCGP
-        >>> class Strips(PyMCGP):
+        >>> class Plots(PyMCGP):
         ...     units = "natural"
         ...     def build_gp(self, X, y):
         ...         gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=pm.LogNormal("reach", -1, 0.5)))
         ...         gp.marginal_likelihood("observed", X, y, sigma=pm.LogNormal("noise", -2, 1))
         ...         return gp
         >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
-        >>> checked = Strips(X, (6 * X).sin()).fit().leave_one_out()
+        >>> checked = Plots(X, (6 * X).sin()).fit().leave_one_out()
         >>> checked.mean.shape, sorted(checked.coverage)
         ((8,), [0.5, 0.8, 0.95])
         >>> checked.to_frame().columns[:3].tolist()

@@ -175,7 +175,8 @@ class TrainingDataMixin:
                 "The draws hold the function at the inputs that they were sampled with, and cannot have other data. Sample the "
                 "PyMC model with these, and call FullyBayesianPyMCGP.from_fitted."
             )
-        if X.ndim != 2 or X.shape[-1] != (columns := self.train_inputs[0].shape[-1]):
+        columns = self.train_inputs[0].shape[-1]
+        if X.ndim != 2 or X.shape[-1] != columns:
             raise BotorchTensorDimensionError(
                 f"inputs have shape {tuple(X.shape)}. Pass n x {columns} inputs, as the model's train_inputs are."
             )
