@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ PASSED_BY_AX = ("train_X", "train_Y", "train_Yvar", "input_transform", "outcome_
 
 MODULE_OPTION = "pymc_botorch: module"
 """Fit option that carries the name of the module that defines a class to a process that loads the experiment."""
+
+_warned: WeakSet[type] = WeakSet()
 
 
 def model_config(
@@ -167,7 +170,8 @@ def _check_class(cls: Any) -> None:
         )
     if cls.units not in get_args(UnitsOfPriors.__value__):
         raise UserInputError(f"The units of {cls.__name__} are {cls.units!r}. Write 'scaled' or 'natural'.")
-    if cls.__module__ == "__main__":
+    if cls.__module__ == "__main__" and cls not in _warned:
+        _warned.add(cls)
         warnings.warn(
             f"{cls.__name__} is defined in __main__, where a new process that loads the experiment can't find it. Move it to a "
             "module that can be imported.",

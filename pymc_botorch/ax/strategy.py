@@ -62,7 +62,8 @@ def generation_strategy(
             numbers in ascending order, never scaled, for ``pm.gp.cov.Coregion``; a constructor that takes
             ``categorical_features`` is told these columns. Ax calls each choice of two values ordered: with ``"one-hot"`` it is
             one column, of its values where they are numbers, of 0 and 1 otherwise. With ``"index"`` it is a category, also where
-            its values are numbers, unless a parameter constraint needs them. Ordered text comes as positions in either case.
+            its values are numbers, unless a parameter constraint needs them; so is a range whose ``step_size`` leaves two
+            values, which Ax takes for such a choice. Ordered text comes as positions in either case.
 
     Raises:
         UserInputError: If an argument can't be used, or stored.

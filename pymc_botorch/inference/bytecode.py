@@ -1,14 +1,22 @@
 """Names in the bytecode of Python functions, by what the code does with them: a global, an attribute, an imported module."""
 
-__all__ = ["Names", "names_in"]
+__all__ = ["Names", "lookup_by_name", "names_in"]
 
 import dis
 from collections.abc import Mapping
 from functools import lru_cache
-from types import CodeType
-from typing import NamedTuple
+from importlib import import_module
+from types import CodeType, ModuleType
+from typing import Any, NamedTuple
 
 GLOBALS = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS", "STORE_GLOBAL", "DELETE_GLOBAL"))
+LOOKUPS = {
+    "builtins": frozenset(("__import__", "eval", "exec", "getattr", "globals", "locals", "vars")),
+    "importlib": frozenset(("import_module",)),
+    "operator": frozenset(("attrgetter", "methodcaller")),
+    "sys": frozenset(("modules", "_getframe")),
+}
+"""What reaches values by names that are not in the code, by the module that it is of."""
 STORES = frozenset(("STORE_NAME", "DELETE_NAME"))  # in the body of a class: its own attributes
 
 
@@ -53,3 +61,21 @@ def names_in(code: CodeType) -> Names:
         else:
             attributes.add(one.argval)
     return Names(loaded, frozenset(imports), frozenset(attributes))
+
+
+def lookup_by_name(names: Names, scope: Mapping[str, Any]) -> str | None:
+    """Return what code looks values up with whose names are not in it, or None if it does not.
+
+    Args:
+        names: The names in the code.
+        scope: Its globals.
+    """
+    values = [scope[name] for name in names.globals if name in scope]
+    modules = names.imports.union(value.__name__ for value in values if isinstance(value, ModuleType))
+    found = {name for name in LOOKUPS["builtins"] & {*names.globals} if name not in scope}
+    found |= {"__builtins__"} & {*names.globals}
+    for module, lookups in LOOKUPS.items():
+        if module in modules:
+            found |= lookups & names.attributes
+        found |= {name for name in lookups for value in values if value is getattr(import_module(module), name)}
+    return min(found, default=None)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_botorch.inference.bytecode import names_in
+from pymc_botorch.inference.bytecode import lookup_by_name, names_in
 
 ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), range, np.dtype)
 TRUSTED = set(sys.stdlib_module_names).union(
@@ -26,10 +26,6 @@ TRUSTED = set(sys.stdlib_module_names).union(
     ("pytensor", "scipy", "torch", "xarray"),
 )
 """Packages whose own code and state do not change what a builder builds."""
-
-DYNAMIC_LOOKUPS = frozenset(("__import__", "eval", "exec", "getattr", "globals", "import_module", "locals", "vars"))
-"""Functions that reach values by names that are not in the code."""
-DYNAMIC_IMPORTS = frozenset(("__import__", "import_module"))
 
 GENERATED_CLASS_ATTRIBUTES = {"_abc_impl"}.union(
     f"__{name}__"
@@ -133,6 +129,8 @@ class _Reader:
             return "seen", module.__name__
         self.open_modules.add(module.__name__)
         names = self.names if attributes is None else attributes
+        if "__dict__" in names:
+            raise Unreadable(f"{module.__name__}.__dict__")
         used = [(name, self.read_named(vars(module)[name])) for name in sorted(names) if name in vars(module)]
         self.open_modules.remove(module.__name__)
         return "module", module.__name__, tuple(used)
@@ -162,14 +160,11 @@ class _Reader:
     def read_code(self, code: types.CodeType, scope: Mapping[str, Any]) -> Hashable:
         used = []
         names = names_in(code)
+        if (dynamic := lookup_by_name(names, scope)) is not None:
+            raise Unreadable(f"{dynamic} in {code.co_name}")
         for name, attributes in names.globals.items():
             if name in scope:
                 used.append((name, self.read_named(scope[name], attributes)))
-            elif name in DYNAMIC_LOOKUPS:
-                raise Unreadable(f"{name}() in {code.co_name}")
-        hidden = DYNAMIC_LOOKUPS if {"builtins", "__builtins__"} & {*names.globals, *names.imports} else DYNAMIC_IMPORTS
-        if dynamic := sorted(hidden & names.attributes):
-            raise Unreadable(f"{dynamic[0]}() in {code.co_name}")
         for name in sorted(names.imports):  # inside the function
             for module in _modules_named(name, scope.get("__package__")):
                 used.append((f"import {module}", self.read_named(sys.modules[module])))

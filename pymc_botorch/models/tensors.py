@@ -27,6 +27,8 @@ def as_tensor(name: str, value: ArrayLike) -> Tensor:
     if isinstance(value, Tensor):
         return value
     array = value.to_numpy() if hasattr(value, "to_numpy") else value
+    if hasattr(value, "isna") and array.dtype == object:
+        array = np.where(value.isna(), np.nan, array)  # pandas' own sign of a missing number
     if not isinstance(array, np.ndarray):
         raise InvalidDataError(f"{name} is a {type(value).__name__}. Pass a torch.Tensor, a NumPy array or a data frame.")
     try:

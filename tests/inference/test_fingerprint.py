@@ -3,6 +3,7 @@
 import enum
 import functools
 import logging
+import operator
 import random
 import sys
 from collections.abc import Callable
@@ -262,7 +263,22 @@ def test_relative_imports_are_read(body: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "body", ["import importlib\nreturn importlib.import_module('lab')", "import builtins\nreturn builtins.eval('level')"]
+    "body",
+    [
+        "import importlib\nreturn importlib.import_module('lab')",
+        "from importlib import import_module\nreturn import_module('lab')",
+        "import builtins\nreturn builtins.eval('level')",
+        "return __builtins__['eval']('level')",
+        "import sys\nreturn sys.modules['lab'].level",
+        "from sys import modules\nreturn modules['lab'].level",
+        "import operator\nreturn operator.attrgetter('level')(lab)",
+        "return attrgetter('level')(lab)",
+        "return getter('level')(lab)",
+        "return lab.__dict__['level']",
+        "return vars(lab)['level']",
+    ],
 )
-def test_values_that_are_reached_dynamically_have_no_fingerprint(body: str) -> None:
-    assert fingerprint(from_cell(body)) is None
+def test_values_that_are_reached_dynamically_have_no_fingerprint(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = {"lab": module("lab", monkeypatch, level=1.0), "attrgetter": operator.attrgetter, "getter": operator.attrgetter}
+    assert fingerprint(from_cell("return lab.level", **scope)) is not None
+    assert fingerprint(from_cell(body, **scope)) is None

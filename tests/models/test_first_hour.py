@@ -63,6 +63,7 @@ def test_arrays_and_data_frames_are_taken_wherever_tensors_are(form: str, of: An
         (pd.DataFrame({"variety": ["a", "b"], "n": [1.0, 2.0]}), "train_X is not numeric"),
         ([[0.0], [1.0]], "train_X is a list. Pass a torch.Tensor, a NumPy array or a data frame"),
         (np.array([[0.0, 1j]]), "train_X is not numeric"),
+        (pd.DataFrame({"n": pd.array([1.0, None], dtype="Float64")}), r"train_X is not finite in rows \[1\]"),
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused(X: Any, message: str) -> None:
