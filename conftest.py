@@ -14,14 +14,21 @@ CASES = {
     "test_ax_changes": 2,
     "test_ax_choices": 3,
     "test_columns": 2,
+    "test_conflict": 2,
     "test_first_hour": 2,
     "test_float32": 4,
+    "test_gradients": 3,
     "test_index_columns": 2,
     "test_input_transforms": 2,
     "test_known_noise": 3,
     "test_small_outcomes": 2,
+    "test_a_campaign_runs_on_a_class": 4,
+    "test_a_conditional_is_predicted_differentiated_and_conditioned": 10,
+    "test_all_draws_of_each_method_give_the_posterior_of_quadrature": 2,
+    "test_density_and_gradient_are_those_of_pymc_for_any_data": 6,
+    "test_the_default_analyses_have_no_errors": 3,
 }
-"""Number of each function's cases that run unless ``--every-case`` is passed, of modules with many cases of one kind."""
+"""Number of a function's cases, or of each function's in a module, that run unless ``--every-case`` is passed."""
 
 pymc_botorch.config.linker = "python"  # also for fixtures that live longer than a test
 pytensor.config.traceback__limit = 0  # where each variable was made: a sixth of the time that graphs take, and nobody reads it
@@ -40,8 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         by_function[item.path.stem, getattr(item, "originalname", item.name)].append(item)
     kept = {
         cases[i]
-        for (module, _), cases in by_function.items()
-        for i in np.linspace(0, len(cases) - 1, min(CASES.get(module, len(cases)), len(cases))).astype(int)
+        for (module, function), cases in by_function.items()
+        for i in np.linspace(0, len(cases) - 1, min(CASES.get(function, CASES.get(module, len(cases))), len(cases))).astype(int)
     }
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = [item for item in items if item in kept]

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import threading
+from functools import partial
 from typing import Any
 
 import arviz as az
@@ -228,7 +229,9 @@ def test_few_draws_warn_with_their_numbers() -> None:
         model().fit("laplace", num_proposals=100, seed=0)
 
 
-def test_an_interrupt_leaves_the_last_fit(monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP) -> None:
+def test_an_interrupt_leaves_the_last_fit(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP
+) -> None:
     interrupted = copy.deepcopy(sampled)
     at = torch.linspace(0, 1, 5, dtype=torch.double).unsqueeze(-1)
     before, result = interrupted.posterior(at).mean, interrupted.fit_result
@@ -239,6 +242,8 @@ def test_an_interrupt_leaves_the_last_fit(monkeypatch: pytest.MonkeyPatch, sampl
         return sample(*args, **options)
 
     monkeypatch.setattr(nutpie, "sample", interrupted_soon)
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process begins with the signal ignored
     with pytest.raises(KeyboardInterrupt):
         interrupted.fit(draws=2000, seed=0, progressbar=False)
     assert interrupted.fit_result is result
