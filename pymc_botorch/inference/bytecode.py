@@ -17,6 +17,8 @@ LOOKUPS = {
     "sys": frozenset(("modules", "_getframe")),
 }
 """What reaches values by names that are not in the code, by the module that it is of."""
+UNMISTAKABLE = frozenset(("__import__", "import_module", "attrgetter", "methodcaller"))
+"""Those that are meant wherever their name is taken as an attribute: no object of a model has others of that name."""
 STORES = frozenset(("STORE_NAME", "DELETE_NAME"))  # in the body of a class: its own attributes
 
 
@@ -73,7 +75,7 @@ def lookup_by_name(names: Names, scope: Mapping[str, Any]) -> str | None:
     values = [scope[name] for name in names.globals if name in scope]
     modules = names.imports.union(value.__name__ for value in values if isinstance(value, ModuleType))
     found = {name for name in LOOKUPS["builtins"] & {*names.globals} if name not in scope}
-    found |= {"__builtins__"} & {*names.globals}
+    found |= ({"__builtins__"} & {*names.globals}) | (UNMISTAKABLE & names.attributes)
     for module, lookups in LOOKUPS.items():
         if module in modules:
             found |= lookups & names.attributes

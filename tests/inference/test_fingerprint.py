@@ -267,6 +267,7 @@ def test_relative_imports_are_read(body: str, monkeypatch: pytest.MonkeyPatch) -
     [
         "import importlib\nreturn importlib.import_module('lab')",
         "from importlib import import_module\nreturn import_module('lab')",
+        "from lab import importlib\nreturn importlib.import_module('lab')",
         "import builtins\nreturn builtins.eval('level')",
         "return __builtins__['eval']('level')",
         "import sys\nreturn sys.modules['lab'].level",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, FitError, FitWarning
@@ -20,6 +19,7 @@ from pymc_botorch.inference.fit.optimise import FLAT_CHANGE, NO_FINITE_START, Op
 from pymc_botorch.inference.fit.predictions import predictions_at
 from pymc_botorch.inference.fit.prior import Prior, read_prior
 from pymc_botorch.inference.fit.starts import starts
+from pymc_botorch.inference.fit.threads import one_blas_thread
 from pymc_botorch.inference.training_data import TrainingData
 
 SUSPICIOUS_DISTANCE = 6.0
@@ -91,7 +91,7 @@ def fit_map(
     """
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=False)
-    with threadpool_limits(limits=1, user_api="blas"):  # as for draws
+    with one_blas_thread():
         prior = read_prior(density)
         initial = starts(density, prior, warm_start, num_starts, seed)
         built.check_categories(data, density.constrained(density.support))

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError, FitError, FitWarning
@@ -24,6 +23,7 @@ from pymc_botorch.inference.fit.nuts import nuts
 from pymc_botorch.inference.fit.options import Method, SamplingOptions
 from pymc_botorch.inference.fit.prior import read_prior
 from pymc_botorch.inference.fit.starts import starts, starts_of_chains, step_off
+from pymc_botorch.inference.fit.threads import one_blas_thread
 from pymc_botorch.inference.training_data import TrainingData
 
 type Source = Literal["nuts", "laplace", "reweighted"]
@@ -124,8 +124,7 @@ def fit_draws(
         FitError: If the density is finite at none of the starts, or no method gives usable draws.
     """
     began = time.perf_counter()
-    # One thread: for matrices of some hundred rows, several take up to fifty times longer
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         density, attempt, rejected = _try_methods(built, data, method, warm_start, options, tier)
         some = attempt.draws.unconstrained[select(attempt.draws.log_weights, NUM_CHECKED)]
         conflict = None if owner is None else find_conflict(density, read_prior(density), list(some), owner)
