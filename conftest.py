@@ -1,5 +1,6 @@
-"""Everything here compiles with the Python linker, ours and PyMC's: a cold Numba compile takes tens of seconds."""
+"""Ours runs as NumPy source here, PyMC's by PyTensor's Python linker: a cold Numba compile takes tens of seconds."""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import pymc_botorch
+from pymc_botorch.graph.compiling import index
 
 CASES = {
     "test_ax_changes": 2,
@@ -24,13 +26,18 @@ CASES = {
     "test_small_outcomes": 2,
     "test_a_campaign_runs_on_a_class": 4,
     "test_a_conditional_is_predicted_differentiated_and_conditioned": 10,
+    "test_a_posterior_is_written_without_a_fallback_and_equals_pytensors_own": 10,
     "test_all_draws_of_each_method_give_the_posterior_of_quadrature": 2,
     "test_density_and_gradient_are_those_of_pymc_for_any_data": 6,
+    "test_graphs_of_pymcs_gps_are_held_and_loaded": 6,
     "test_the_default_analyses_have_no_errors": 3,
+    "test_under_numba_moments_and_gradients_are_those_of_the_numpy_tier": 1,
 }
 """Number of a function's cases, or of each function's in a module, that run unless ``--every-case`` is passed."""
 
-pymc_botorch.config.linker = "python"  # also for fixtures that live longer than a test
+pymc_botorch.config.linker = "numpy"  # also for fixtures that live longer than a test
+_held_graphs = tempfile.TemporaryDirectory()
+index.FOLDER = _held_graphs.name  # a test that changes how graphs are made must not leave any to others
 pytensor.config.traceback__limit = 0  # where each variable was made: a sixth of the time that graphs take, and nobody reads it
 
 
@@ -59,7 +66,7 @@ def quick_linkers(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("numba"):
         yield
         return
-    with pymc_botorch.config.change_flags(linker="python"), pytensor.config.change_flags(mode="FAST_COMPILE"):
+    with pymc_botorch.config.change_flags(linker="numpy"), pytensor.config.change_flags(mode="FAST_COMPILE"):
         yield
 
 

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from botorch.acquisition import LogExpectedImprovement
 from botorch.fit import fit_gpytorch_mll
@@ -152,23 +153,34 @@ for i in range(30):
 """
 
 
-def in_a_fresh_process(code: str, **environment: str) -> list[float]:
-    """Run code with an empty compile cache; it prints seconds since it was started."""
-    with tempfile.TemporaryDirectory() as cache:
-        settings = {**os.environ, "PYTENSOR_FLAGS": f"base_compiledir={cache}", "PYTHONWARNINGS": "ignore", **environment}
+def in_a_fresh_process(code: str, cache: str | None = None, **environment: str) -> list[float]:
+    """Run code that prints numbers, with an empty compile cache or the one in a folder; its argument is the time of its start."""
+    with tempfile.TemporaryDirectory() as empty:
+        flags = f"base_compiledir={empty if cache is None else cache}"
+        settings = {**os.environ, "PYTENSOR_FLAGS": flags, "PYTHONWARNINGS": "ignore", **environment}
         command = [sys.executable, "-c", code, str(time.time())]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, env=settings).stdout
     return [float(line) for line in printed.splitlines() if line.replace(".", "", 1).isdigit()]
 
 
-def cold_rounds() -> dict[str, dict[str, float]]:
-    """Seconds from the start of a process with empty caches to the end of 1, 10 and 30 rounds, imports included."""
+def cold_rounds(repeats: int = 1) -> dict[str, dict[str, float]]:
+    """Seconds from the start of a process with empty caches to the end of 1, 10 and 30 rounds, imports included; medians."""
     folder = str(pathlib.Path(__file__).parent)
-    totals = {}
-    for side in ("ours", "theirs"):
-        code = ROUNDS.format(folder=folder, side=side)
-        totals[side] = dict(zip(("1", "10", "30"), in_a_fresh_process(code, PYMC_BOTORCH_LINKER="auto"), strict=True))
-    return totals
+    runs: dict[str, list[list[float]]] = {"ours": [], "theirs": []}
+    for _ in range(repeats):
+        for side, totals in runs.items():
+            totals.append(in_a_fresh_process(ROUNDS.format(folder=folder, side=side), PYMC_BOTORCH_LINKER="auto"))
+    return {side: dict(zip(("1", "10", "30"), np.median(totals, axis=0).tolist(), strict=True)) for side, totals in runs.items()}
+
+
+def write_section(name: str, lines: list[str]) -> None:
+    """Write a part of docs/speed.md, in place of the part of that name; other benchmarks write others."""
+    path, begin, end = DOCS / "speed.md", f"<!-- {name} -->", f"<!-- end of {name} -->"
+    text = path.read_text() if path.exists() else ""
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    section = "\n".join([begin, "", *lines, "", end])
+    path.write_text("\n\n".join(part.strip() for part in (before, section, after) if part.strip()) + "\n")
 
 
 def cold_start() -> float:
@@ -229,7 +241,7 @@ def write(rows: list[Row], totals: dict[str, dict[str, float]], seconds: float) 
         "",
         f"Cold start: {seconds:.1f} s from the start of a process with empty caches to the demo's first batch (limit {COLD_START:g} s).",
     ]
-    (DOCS / "speed.md").write_text("\n".join(lines) + "\n")
+    write_section("speed", lines)
     numbers: dict[str, Any] = {
         "machine": machine,
         "rows": [{"work": row.work, "floor": row.floor, **row.result._asdict()} for row in rows],

@@ -21,7 +21,7 @@ pytestmark = [
 def models() -> dict[str, Model]:
     """Without jitter, so that all noise is sigma², on both sides also for new observations."""
     first, second = marginal(jitter=0.0), marginal("ExpQuad", seed=2, jitter=0.0)
-    with config.change_flags(linker="python"):
+    with config.change_flags(linker="numpy"):
         ours = [PyMCGP.from_fitted(case.gp, case.point, model=case.pm_model) for case in (first, second)]
     theirs = [single_task_gp(first, jitter=0.0), single_task_gp(second, "ExpQuad", jitter=0.0)]
     return {

@@ -172,7 +172,7 @@ def test_a_fresh_process_reads_the_same_positions(indexed: Any, tmp_path: pathli
     if fitted_models(client)["m"].units == "scaled":
         pytest.skip("one process is enough")
     client.save_to_json_file(str(tmp_path / "client.json"))
-    environment = {**os.environ, "PYMC_BOTORCH_LINKER": "python", "PYTENSOR_FLAGS": "mode=FAST_COMPILE"}
+    environment = {**os.environ, "PYMC_BOTORCH_LINKER": "numpy", "PYTENSOR_FLAGS": "mode=FAST_COMPILE"}
     environment["PYTHONPATH"] = os.pathsep.join([str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).parent.parent)])
     command = [sys.executable, "-c", FRESH, str(tmp_path / "client.json")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

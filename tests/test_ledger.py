@@ -40,10 +40,12 @@ from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihoo
 from gpytorch.models import GP
 from linear_operator import LinearOperator, to_linear_operator
 from linear_operator.operators import DenseLinearOperator, DiagLinearOperator
+from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FrozenFunctionGraph, FunctionGraph
 from pytensor.graph.replace import vectorize_graph
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.graph.traversal import ancestors, io_toposort
 from pytensor.scalar.basic import Clip
 from pytensor.tensor.elemwise import Elemwise
@@ -594,14 +596,61 @@ def test_the_gradient_of_a_clip_is_zero_below_its_bound() -> None:
     assert value(gradient, x=np.array([-1e-18, 0.0, 1.0])).tolist() == [0.0, 1.0, 1.0]
 
 
-def test_clips_have_no_function_of_numpy_and_can_be_written_without() -> None:
-    from pymc_botorch.graph.rewrites.plain import plain_clips
+def test_clips_and_others_have_no_function_of_numpy() -> None:
+    from pytensor.scalar.math import Log1mexp, Softplus
 
-    clipped = pt.clip(pt.vector("x", dtype="float64"), 0.0, np.inf)
-    assert getattr(clipped.owner.op.scalar_op, "nfunc_spec", None) is None
-    assert not any(
-        isinstance(node.op.scalar_op, Clip) for node in nodes(*plain_clips([clipped])) if isinstance(node.op, Elemwise)
-    )
+    x = pt.vector("x", dtype="float64")
+    for expression, kind in ((pt.clip(x, 0.0, 1.0), Clip), (pt.softplus(x), Softplus), (pt.log1mexp(x), Log1mexp)):
+        assert type(expression.owner.op.scalar_op) is kind
+        assert getattr(expression.owner.op.scalar_op, "nfunc_spec", None) is None
+    assert pt.exp(x).owner.op.scalar_op.nfunc_spec == ("exp", 1, 1)
+
+
+def test_a_jit_linker_gets_the_nodes_in_order_and_views_are_declared() -> None:
+    from pymc_botorch.graph.numpy_source.linker import NumpyLinker
+
+    x = pt.vector("x", dtype="float64")
+    function = pytensor.function([x], pt.tan(pt.exp(x))[None], mode=Mode(NumpyLinker(), "fast_run"))
+    assert function.vm.jit_fn(np.zeros(2))[0].shape == (1, 2)
+    assert NumpyLinker().incompatible_rewrites
+    assert not any(node.op.destroy_map for node in function.maker.fgraph.toposort())
+    assert x[None].owner.op.view_map == {0: [0]}
+    assert x[1:].owner.op.view_map == {0: [0]}
+    assert x.reshape((1, -1)).owner.op.view_map == {0: [0]}
+
+
+def test_rewritten_graphs_can_be_made_into_functions_again() -> None:
+    from pymc_botorch.graph.compiling.rewritten import from_bytes, to_bytes
+
+    x = pt.matrix("x", dtype="float64")
+    y = pt.exp(x)  # overwritten by its tangent, which must come after its sum
+    mode = Mode("py", RewriteDatabaseQuery(include=["fast_run"], exclude=["fusion"]))
+    first = pytensor.function([x], [pt.tan(y), y.sum()], mode=mode)
+    assert any(node.op.destroy_map for node in first.maker.fgraph.toposort())
+    inputs, outputs = from_bytes(to_bytes(first.maker.fgraph))
+    order = Mode("py", RewriteDatabaseQuery(include=["add_destroy_handler"]))
+    again = pytensor.function(inputs, outputs, mode=order, accept_inplace=True)
+    for got, expected in zip(again(np.eye(2)), first(np.eye(2)), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    assert again(np.zeros((2, 2)))[1] == 4
+
+
+def test_properties_say_what_decides_an_operation() -> None:
+    x, A = pt.vector("x"), pt.matrix("A")
+    for one, other in (
+        (A.sum(axis=0), A.sum(axis=1)),
+        (x[1:], x[:1]),
+        (A.T, A[None, 0].squeeze(0)[:, None]),
+        (pt.linalg.cholesky(A, lower=True), pt.linalg.cholesky(A, lower=False)),
+    ):
+        assert one.owner.op.__props__
+        assert [getattr(one.owner.op, name) for name in one.owner.op.__props__] != [
+            getattr(other.owner.op, name) for name in other.owner.op.__props__
+        ]
+    inner = OpFromGraph([x], [2 * x])
+    assert inner.pullback_overrides is inner.pushforward_overrides is None
+    assert OpFromGraph([x], [2 * x], pullback=lambda *_: []).pullback_overrides is not None
+    assert len(inner.fgraph.inputs) == len(inner.fgraph.outputs) == 1
 
 
 def test_inner_graphs_can_be_written_out() -> None:
@@ -829,6 +878,7 @@ def test_the_lapack_module_of_pytensor_finds_potri() -> None:
 def test_our_operations_are_kept_in_the_numba_cache() -> None:
     from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 
+    from pymc_botorch.graph.compiling import numba_ops  # noqa: F401  # which registers them
     from pymc_botorch.graph.compiling.ops import InverseFromFactor, Product
 
     for node in (Product()(matrix("A"), matrix("B")).owner, InverseFromFactor()(matrix("L", None)).owner):

@@ -10,6 +10,7 @@ from zoo import ZOO, marginal
 
 from pymc_botorch import compile_predict, symbolic_gradients, symbolic_posterior
 from pymc_botorch.graph.compiling import cache as cache_module
+from pymc_botorch.graph.compiling import compiled_graph
 from pymc_botorch.graph.compiling import functions as functions_module
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mixture
 
@@ -228,7 +229,7 @@ def test_other_data_points_and_numbers_of_points_compile_nothing(monkeypatch: py
 def test_bad_input_is_refused_before_anything_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     case = marginal()
     predictor = compile_predict(case.gp, case.point, model=case.pm_model)
-    monkeypatch.setattr(cache_module, "compile_build", None)
+    monkeypatch.setattr(compiled_graph, "compile_build", None)
     for at, message in (
         (np.zeros((3, 1)), r"shape \(3, 1\). Pass ... x 2 points"),
         (np.float64(3), r"shape \(\). Pass"),

@@ -22,7 +22,7 @@ BAD_NUMBERS = st.sampled_from([np.nan, np.inf, -np.inf])
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
 
 _case: Case = marginal(as_data=True)
-with config.change_flags(linker="python"):
+with config.change_flags(linker="numpy"):
     _model = PyMCGP.from_fitted(_case.gp, _case.point, model=_case.pm_model)
 _X = torch.rand(4, 2, dtype=torch.double, generator=torch.Generator().manual_seed(0))
 

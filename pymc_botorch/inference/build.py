@@ -17,6 +17,7 @@ from pytensor.graph.basic import Variable
 from pymc_botorch.config import config
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError
 from pymc_botorch.graph.compiling.cache import register_builders
+from pymc_botorch.graph.compiling.functions import making_graphs
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.inference.advice import advice_on_symbols
 from pymc_botorch.inference.builder_checks import FOLLOW_DATA, check_arguments, check_inducing, check_training_data
@@ -109,9 +110,11 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
         if key is not None and key in _built:
             _built.move_to_end(key)
             return _built[key]
-    built = _build(builder, data)
-    _check_noise(built, data)
-    if key is not None and not _is_pure(built, builder, data):
+    with making_graphs():
+        built = _build(builder, data)
+        _check_noise(built, data)
+        is_pure = key is None or builder is build_default_gp or _is_pure(built, builder, data)
+    if not is_pure:
         key, reason = None, "values of its data, which it should take as symbolic"
     with _lock:
         if key is None:

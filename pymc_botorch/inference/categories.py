@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_botorch.graph.compiling.cache import CompiledGraph
+from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.compiling.functions import as_input
 from pymc_botorch.graph.posterior.conditioned import compiled_posterior
 from pymc_botorch.graph.posterior.cut import CutPosterior, subscripts_of_data

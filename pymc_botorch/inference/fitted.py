@@ -12,7 +12,7 @@ from pytensor.graph.basic import Variable
 
 from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import DataError
-from pymc_botorch.graph.compiling.cache import CompiledGraph
+from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.gps.marginal import Kind, read_observations
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
 from pymc_botorch.graph.gps.values import check_data, check_inputs

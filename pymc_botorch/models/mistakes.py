@@ -7,6 +7,7 @@ import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any, NoReturn, Self
+from weakref import WeakSet
 
 import torch
 
@@ -20,7 +21,7 @@ PARTS = {
 }
 """Arguments of BoTorch's models that are parts of a GPyTorch model, and what a builder has in their place."""
 
-_warned: set[type] = set()
+_looked_at: WeakSet[type] = WeakSet()
 
 
 def refuse_arguments(name: str, unknown: Mapping[str, Any]) -> None:
@@ -43,15 +44,15 @@ def warn_of_a_default_model(cls: type, base: type) -> None:
         cls: A class that has the default model.
         base: The class that defines it: methods of ``cls`` that ``base`` does not have are looked at.
     """
-    if cls in _warned:
+    if cls in _looked_at:
         return
+    _looked_at.add(cls)
     for name, method in inspect.getmembers(cls, inspect.isroutine):
         if hasattr(base, name) or name.startswith("__") or method.__module__.startswith("pymc_botorch."):
             continue
         plain = name.lower().replace("_", "")
         is_close = plain in ("build", "model", "gp") or difflib.get_close_matches(plain, ["buildgp", "buildmodel"], cutoff=0.7)
         if is_close or _takes_data(method):
-            _warned.add(cls)
             warnings.warn(
                 f"{cls.__name__} has a method {name}, but no build_gp, so that its model is BoTorch's default. Call the method "
                 "build_gp, or pass build_gp=... to the constructor.",

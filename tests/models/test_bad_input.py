@@ -251,7 +251,7 @@ def test_white_noise_in_the_kernel_warns_that_it_counts_as_signal() -> None:
 
 @pytest.fixture(scope="module")
 def model() -> PyMCGP:
-    with config.change_flags(linker="python"):
+    with config.change_flags(linker="numpy"):
         return fitted()
 
 

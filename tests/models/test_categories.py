@@ -102,7 +102,7 @@ def at(variety: float, q: int = 1) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("linker", "builder"),
-    [*(("python", builder) for builder in BUILDERS), pytest.param("numba", coregion, marks=pytest.mark.numba)],
+    [*(("numpy", builder) for builder in BUILDERS), pytest.param("numba", coregion, marks=pytest.mark.numba)],
 )
 @pytest.mark.parametrize(("varieties", "value", "row"), [((1.0, 2.0, 3.0), "3", 2), ((0.0, 1.0, -1.0), "-1", 2)])
 def test_training_data_with_an_unknown_category_are_refused_before_a_fit(

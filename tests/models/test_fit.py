@@ -123,7 +123,7 @@ def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, 
     built = build(BUILDERS[name], training_data())
     data = training_data(n, seed=3)
     pm_model = model_of(BUILDERS[name], data)
-    function = compiled(built.objective, itself, "python").function(density_and_gradient)
+    function = compiled(built.objective, itself, "numpy").function(density_and_gradient)
     for _ in range(3):
         point = {
             symbol.name: rng.normal(size=np.shape(start))
@@ -138,13 +138,13 @@ def test_density_and_gradient_are_those_of_pymc_for_any_data(name: str, n: int, 
 
 
 @pytest.mark.numba
-def test_under_numba_the_density_and_its_gradient_are_those_of_the_python_linker() -> None:
+def test_under_numba_the_density_and_its_gradient_are_those_of_the_numpy_tier() -> None:
     built = build(build_default_gp, training_data())
     for n in (1, 15):
         values = built.objective_values(training_data(n, seed=3))
         weights = [np.asarray(weight) for weight in (0.0, 1.0)]
         start = built.scales.support_point(values)
-        slow, fast = (compiled(built.objective, itself, linker).function(density_and_gradient) for linker in ("python", "numba"))
+        slow, fast = (compiled(built.objective, itself, linker).function(density_and_gradient) for linker in ("numpy", "numba"))
         for weight in weights:
             for ours, expected in zip(fast(*start, *values, weight), slow(*start, *values, weight), strict=True):
                 np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-10)

@@ -67,7 +67,7 @@ def sampled() -> FullyBayesianPyMCGP:
 def density_of(builder: Any, n: int = 8, d: int = 2, *, jacobian: bool) -> Density:
     X, Y = raw_data(n, d)
     data = TrainingData(X.numpy(), (Y.squeeze(-1) - Y.mean()).numpy())
-    return Density(build(builder, data), data, "python", jacobian=jacobian)
+    return Density(build(builder, data), data, "numpy", jacobian=jacobian)
 
 
 @pytest.mark.parametrize("jacobian", [False, True])

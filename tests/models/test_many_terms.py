@@ -34,7 +34,7 @@ def test_an_objective_of_many_scalar_priors() -> None:
     graph, sources = read_objective(pm_model)
     values = np.random.default_rng(1).normal(0, 0.2, size=34)
     fixed = [np.asarray(getattr(leaf, "data", None)) for leaf in sources.values()]
-    functions = compiled(graph, itself, "python")
+    functions = compiled(graph, itself, "numpy")
     log_density, *gradient = functions(density_and_gradient, *map(np.asarray, values), *fixed, np.array(0.0))
     K = np.exp(-0.5 * (X - X.T) ** 2 / 0.25) + 0.04 * np.eye(9)
     residual = y - values.sum()

@@ -1,10 +1,10 @@
-"""Background compilation by Numba, of functions that the Python linker serves in the meantime.
+"""Background compilation by Numba, of functions that NumPy serves in the meantime.
 
 A child process of low priority compiles and so fills PyTensor's disk cache; a thread of this process then loads the result in
 a second or two. (Compiling in that thread would slow down everything else for a minute: it holds the interpreter's lock.)
 """
 
-__all__ = ["Job", "compile_lock", "errors", "pending", "request", "serve", "wait"]
+__all__ = ["Job", "errors", "pending", "request", "serve", "wait"]
 
 import atexit
 import contextlib
@@ -15,17 +15,16 @@ import sys
 import traceback
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from threading import Condition, RLock, Thread
+from threading import Condition, Thread
 from typing import Any, BinaryIO, cast
 
 import cloudpickle
 import numpy as np
 import pytensor
 
+from pymc_botorch.graph.compiling import functions
 from pymc_botorch.graph.compiling.functions import Build, Function, compile_build
-
-compile_lock = RLock()
-"""Held by whoever compiles in this process: PyTensor makes no promise about threads."""
+from pymc_botorch.graph.compiling.index import Entry
 
 HEAD_START = 10.0  # seconds from the first request to the start of the child, so that a first batch has all cores
 NICENESS = 10
@@ -40,6 +39,7 @@ class Job:
         key: Key of its structure in the cache.
         subject: Argument of ``build``.
         build: Returns the inputs and outputs of the function.
+        entry: What stands for it in the index on disk.
         values: Arguments of a first call, at which Numba compiles.
         deliver: Called with the compiled function, in the worker's thread.
     """
@@ -47,6 +47,7 @@ class Job:
     key: Hashable
     subject: Any
     build: Build
+    entry: Entry
     values: Sequence[np.ndarray]
     deliver: Callable[[Function], None]
 
@@ -82,8 +83,8 @@ class _Worker:
             try:
                 self._fill_disk_cache(job)
                 if not self.stopping:
-                    with compile_lock:
-                        function = compile_build(job.subject, job.build, "numba")
+                    with functions.compile_lock:
+                        function = compile_build(job.subject, job.build, "numba", job.entry)
                         function(*job.values)
                     job.deliver(function)
             except BaseException as error:  # else the thread would end, and whoever waits for its jobs wait for ever
@@ -100,7 +101,7 @@ class _Worker:
         if self.child is None:
             self.child = _start_child()
         to_child, from_child = cast("tuple[BinaryIO, BinaryIO]", (self.child.stdin, self.child.stdout))  # pipes, both
-        _send(to_child, cloudpickle.dumps((job.subject, job.build, list(job.values))))
+        _send(to_child, cloudpickle.dumps((job.subject, job.build, job.entry, list(job.values))))
         message = _receive(from_child)
         if message is None:
             raise RuntimeError(f"the process that compiles ended unexpectedly (exit code {self.child.wait()})")
@@ -124,8 +125,8 @@ atexit.register(lambda: _worker.stop())
 
 def _after_fork() -> None:
     """Start afresh in a forked process: threads are not forked, and the compiling child is the parent's."""
-    global _worker, compile_lock
-    _worker, compile_lock = _Worker(), RLock()
+    global _worker
+    _worker = _Worker()
 
 
 if hasattr(os, "register_at_fork"):
@@ -178,8 +179,8 @@ def serve() -> None:
     while (message := _receive(sys.stdin.buffer)) is not None:
         error = ""
         try:
-            subject, build, values = pickle.loads(message)
-            compile_build(subject, build, "numba")(*values)
+            subject, build, entry, values = pickle.loads(message)
+            compile_build(subject, build, "numba", entry)(*values)
         except Exception as raised:
             error = "".join(traceback.format_exception_only(raised)).strip()
         _send(answers, error.encode())

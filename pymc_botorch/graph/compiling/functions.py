@@ -1,18 +1,38 @@
 """Compilation of PyTensor expressions into functions of NumPy arrays: the one place where this package compiles."""
 
-__all__ = ["QUICK", "Arrays", "Build", "Compilable", "Function", "as_input", "compile_build", "compile_function"]
+__all__ = [
+    "AS_WRITTEN",
+    "QUICK",
+    "Arrays",
+    "Build",
+    "Compilable",
+    "Function",
+    "as_input",
+    "compile_build",
+    "compile_function",
+    "compile_lock",
+    "making_graphs",
+]
 
-from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
+import gc
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from threading import RLock
 
 import numpy as np
 import pytensor
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Variable
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
 from pymc_botorch.config import Linker
+from pymc_botorch.graph.compiling.index import Entry
 from pymc_botorch.graph.compiling.ops import plain_products
-from pymc_botorch.graph.rewrites.plain import ShortSums, inline_inner_graphs, plain_clips
+from pymc_botorch.graph.compiling.rewritten import from_bytes, to_bytes
+from pymc_botorch.graph.numpy_source.linker import NumpyLinker
+from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 
 type Arrays = tuple[np.ndarray, ...]
 type Function = Callable[..., list[np.ndarray]]
@@ -23,13 +43,20 @@ type Compilable = tuple[Sequence[Variable], Sequence[Variable]]
 type Build[Subject] = Callable[[Subject], Compilable]
 """Module-level function that returns inputs and outputs of a function to compile; compiled functions are cached by it."""
 
-AFTER_ALL_REWRITES = 1000.0
-"""Position in a mode, where PyTensor's own rewrites have positions up to 100."""
+AS_WRITTEN = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["minimum_compile"]))
+"""PyTensor's mode without rewriting, for what is called a few times and has no inner graphs."""
+QUICK = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_compile"]))
+"""That with some of it, for what is called a few times."""
+NUMPY = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_run"], exclude=["useless_symmetric_transpose"]))
+"""That of the tier ``"numpy"``, without a rewrite that takes a tenth of the time and finds nothing in our graphs."""
 
-QUICK = Mode(linker="py", optimizer="fast_compile").register((ShortSums(), AFTER_ALL_REWRITES))
-"""PyTensor's mode that compiles fastest. (``fast_run`` fuses operations, which this linker then evaluates number by number.)"""
 
-MODES: Mapping[Linker, Callable[[], Mode]] = {"numba": lambda: get_mode("NUMBA"), "python": lambda: QUICK}
+def _numba_mode() -> Mode:
+    import_module("pymc_botorch.graph.compiling.numba_ops")  # which registers them
+    return get_mode("NUMBA")
+
+
+MODES: Mapping[Linker, Callable[[], Mode]] = {"numba": _numba_mode, "numpy": lambda: NUMPY}
 
 
 def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
@@ -45,33 +72,89 @@ def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
 
 def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Function:
     """Return the compiled function, which takes arrays as :func:`as_input` returns them."""
-    written = plain_products(inline_inner_graphs(outputs, all_kinds=linker == "python"))
-    function = pytensor.function(
+    return _own_function(_rewritten_and_linked(inputs, outputs, linker))
+
+
+def _rewritten_and_linked(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> pytensor.compile.Function:
+    return pytensor.function(
         inputs,
-        plain_clips(written) if linker == "python" else written,
+        plain_products(inline_inner_graphs(outputs, all_kinds=linker == "numpy")),
         mode=MODES[linker](),
         on_unused_input="ignore",
         trust_input=True,
         name="pymc_botorch",
     )
-    # Numba's own function takes and returns arrays in any thread; without PyTensor's wrapper a small call saves a quarter
-    jitted = getattr(function.vm, "jit_fn", None)
-    return _OneAtATime(function) if jitted is None else jitted
 
 
-def compile_build[Subject](subject: Subject, build: Build[Subject], linker: Linker) -> Function:
-    """Return the compiled function with the inputs and outputs ``build(subject)``."""
-    with pytensor.config.change_flags(traceback__limit=0):  # else each new variable keeps the stack trace of its creation
-        return compile_function(*build(subject), linker)
+def _linked(graph: bytes, linker: Linker) -> Function:
+    """Return the function of a graph that has been rewritten for a linker."""
+    inputs, outputs = from_bytes(graph)
+    function = pytensor.function(
+        inputs,
+        outputs,
+        mode=Mode(MODES[linker]().linker, RewriteDatabaseQuery(include=["add_destroy_handler"])),
+        accept_inplace=True,
+        on_unused_input="ignore",
+        trust_input=True,
+        name="pymc_botorch",
+    )
+    return _own_function(function)
 
 
-class _OneAtATime:
-    """A function behind a lock: PyTensor passes inputs and results through storage that its callers share."""
+def _own_function(function: pytensor.compile.Function) -> Function:
+    """Return a linker's own function, which any thread may call: PyTensor's around it has storage that all callers share."""
+    return function.vm.jit_fn
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
-        self._lock = Lock()
 
-    def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        with self._lock, np.errstate(all="ignore"):  # as PyTensor's operations but for products: callers look at the result
-            return self.function(*arrays)
+compile_lock = RLock()
+"""Held by whoever makes or compiles graphs in this process: PyTensor makes no promise about threads."""
+
+
+def _after_fork() -> None:
+    global compile_lock
+    compile_lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def making_graphs() -> Iterator[None]:
+    """Make graphs, one thread at a time, without what takes a third of the time.
+
+    That is a stack trace for each variable, and Python's search for cycles.
+    """
+    with compile_lock:
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            with pytensor.config.change_flags(traceback__limit=0):
+                yield
+        finally:
+            if was_enabled:
+                gc.enable()
+
+
+def compile_build[Subject](subject: Subject, build: Build[Subject], linker: Linker, entry: Entry | None = None) -> Function:
+    """Return the compiled function with the inputs and outputs ``build(subject)``.
+
+    Args:
+        subject: Argument of ``build``.
+        build: Returns inputs and outputs.
+        linker: How the function is compiled.
+        entry: What stands for the function in the index on disk, which may hold its graph as PyTensor has rewritten it.
+    """
+    with making_graphs():
+        if entry is None or not entry.is_complete:
+            return compile_function(*build(subject), linker)
+        if (held := entry.held(linker)) is not None:
+            with suppress(Exception):  # whatever a damaged file leads to
+                return _linked(held, linker)
+        function = _rewritten_and_linked(*build(subject), linker)
+        with suppress(Exception):  # of pickling: then nothing is held
+            graph = to_bytes(function.maker.fgraph)
+            entry.hold(linker, graph)
+            if linker == "numba":  # whose cache tells apart the orders of one graph's nodes: each later process has this one
+                return _linked(graph, linker)
+        return _own_function(function)

@@ -10,7 +10,8 @@ import numpy as np
 
 from pymc_botorch.config import Tier
 from pymc_botorch.errors import DataError, FitError
-from pymc_botorch.graph.compiling.cache import CompiledGraph, compiled
+from pymc_botorch.graph.compiling.cache import compiled
+from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.compiling.functions import Arrays, Build, as_input
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data, subscripts_at

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import cdist
 
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.components import TOTAL
@@ -154,6 +152,8 @@ def _leave_one_out(fitted: FittedGP) -> _Fit | None:
         return fit
     sds = np.sqrt(np.diag(moments[1]))
     correlation = moments[1] / np.maximum(np.outer(sds, sds), np.finfo(np.float64).tiny)
+    from scipy.spatial.distance import cdist  # a tenth of a second to import
+
     apart = (cdist(X, X) > 0) & np.triu(np.ones_like(correlation, dtype=bool))
     return fit if not apart.any() else fit._replace(least=correlation[apart].min(), largest=correlation[apart].max())
 
@@ -174,6 +174,8 @@ def _simple_error(X: np.ndarray, y: np.ndarray) -> float:
     """Return the least root mean squared error of left-out observations by a line, a parabola and the two nearest neighbours."""
     span = np.ptp(X, axis=0)
     Z = (X - X.min(0))[:, span > 0] / span[span > 0]
+    from scipy.spatial import cKDTree  # a tenth of a second to import
+
     near = cKDTree(Z).query(Z, 3)[1] if Z.shape[1] else np.tile(np.arange(3), (len(y), 1))  # itself among them, or twins
     itself = near == np.arange(len(y))[:, None]
     near = np.where(itself.any(1, keepdims=True), np.sort(np.where(itself, -1, near), axis=1), near)[:, 1:]

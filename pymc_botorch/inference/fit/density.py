@@ -26,7 +26,7 @@ class Density:
         support: PyMC's initial point, as one vector.
         names: Name of the parameter that each entry of a vector belongs to.
         split: Function that splits a vector into its parameters, each in its shape.
-        linker: ``"numba"`` or ``"python"``, which compiled the density.
+        linker: ``"numba"`` or ``"numpy"``, which compiled the density.
         evaluations: Number of evaluations so far.
     """
 

@@ -44,7 +44,7 @@ class FitResult:
             ``-inf`` where the density of its start is not finite.
         evaluations: Number of evaluations of density and gradient, over all starts.
         seconds: Wall time, compilation included.
-        linker: Compiler of the density, ``"numba"`` or ``"python"``.
+        linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
     """
 

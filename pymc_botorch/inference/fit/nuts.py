@@ -138,7 +138,7 @@ def _sample_with_pymc(
         before = {name: pm_model[name].get_value() for name in _data_by_name(data)}
         try:
             _set_data(_data_by_name(data))
-            with pytensor_config.change_flags(mode=QUICK) if density.linker == "python" else nullcontext():
+            with pytensor_config.change_flags(mode=QUICK) if density.linker == "numpy" else nullcontext():
                 idata = pm.sample(
                     options.draws,
                     tune=options.tune,

@@ -65,7 +65,7 @@ class SamplingResult:
         num_draws: Number of draws that ``ess`` is the effective size of.
         evaluations: Number of evaluations of density and gradient; PyMC's own sampler, which compiles its own, is not counted.
         seconds: Wall time, compilation included.
-        linker: Compiler of the density, ``"numba"`` or ``"python"``.
+        linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
     """
 

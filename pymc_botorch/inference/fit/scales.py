@@ -18,13 +18,15 @@ import pytensor.tensor as pt
 from pymc.distributions.continuous import FlatRV, HalfFlatRV
 from pymc.initial_point import make_initial_point_expression
 from pymc.pytensorf import collect_default_updates, reseed_rngs
+from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_botorch.graph.compiling.functions import QUICK
+from pymc_botorch.graph.compiling.functions import AS_WRITTEN, QUICK
+from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 from pymc_botorch.inference.fit.objective import ObjectiveGraph
 from pymc_botorch.inference.points import read_point
 
@@ -145,7 +147,9 @@ class Scales:
             v for v in ancestors(outputs) if isinstance(v, pytensor.compile.SharedVariable) and isinstance(v.type, RandomType)
         ]
         updates = collect_default_updates(outputs=outputs, inputs=self._data)
-        return self._compile(outputs, [], updates), rngs
+        plain = inline_inner_graphs([*outputs, *updates.values()], all_kinds=True)  # PyTensor's rewrites need not do it then
+        outputs, updates = plain[: len(outputs)], dict(zip(updates, plain[len(outputs) :], strict=True))
+        return self._compile(outputs, [], updates, AS_WRITTEN), rngs
 
     def _forward(self) -> list[TensorVariable]:
         """Return the unconstrained values as expressions of the random variables."""
@@ -163,7 +167,11 @@ class Scales:
         )
 
     def _compile(
-        self, outputs: Sequence[Variable], inputs: Sequence[Variable], updates: Mapping[Variable, Variable] | None = None
+        self,
+        outputs: Sequence[Variable],
+        inputs: Sequence[Variable],
+        updates: Mapping[Variable, Variable] | None = None,
+        mode: Mode = QUICK,
     ) -> pytensor.compile.Function:
         outputs = [pt.as_tensor(output).astype("float64") for output in outputs]
         replacements = {}
@@ -175,5 +183,5 @@ class Scales:
         if replacements:
             outputs = graph_replace(outputs, replacements, strict=False)
         return pytensor.function(
-            [*inputs, *self._data], outputs, updates=updates, mode=QUICK, on_unused_input="ignore", allow_input_downcast=True
+            [*inputs, *self._data], outputs, updates=updates, mode=mode, on_unused_input="ignore", allow_input_downcast=True
         )

@@ -1,6 +1,7 @@
-"""Numba compiles in the background, and takes over between models; whatever goes wrong leaves Python working."""
+"""Numba compiles in the background, and takes over between models; whatever goes wrong leaves NumPy working."""
 
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ import pytensor.tensor as pt
 import pytest
 
 from pymc_botorch import cache_clear, cache_info, config, wait_for_numba
-from pymc_botorch.graph.compiling import background
-from pymc_botorch.graph.compiling.cache import CompiledGraph, compiled
+from pymc_botorch.graph.compiling import background, index
+from pymc_botorch.graph.compiling.cache import compiled
+from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.compiling.structure import Graph
 
 ENOUGH = 120.0  # seconds
@@ -57,7 +59,8 @@ def functions(factor: float = 2.0) -> CompiledGraph[Doubling]:
 
 
 @pytest.fixture(autouse=True)
-def auto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def auto(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[None]:
+    monkeypatch.setattr(index, "FOLDER", str(tmp_path / "index"))  # of which earlier runs know nothing
     monkeypatch.setenv(THIS_PROCESS, str(os.getpid()))
     cache_clear()
     with config.change_flags(linker="auto"):
@@ -66,10 +69,10 @@ def auto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     background.errors()
 
 
-def test_python_answers_first_and_numba_takes_over_at_the_next_request() -> None:
+def test_numpy_answers_first_and_numba_takes_over_at_the_next_request() -> None:
     x = np.arange(3.0)
     first = functions()
-    assert first.linker == "python"
+    assert first.linker == "numpy"
     assert cache_info().pending == 0  # nothing starts before the first answer
     np.testing.assert_array_equal(first(doubled, x)[0], 2 * x)
     first(doubled, x)
@@ -79,18 +82,18 @@ def test_python_answers_first_and_numba_takes_over_at_the_next_request() -> None
     second = functions()
     assert (second.linker, second.tier) == ("numba", "auto")
     np.testing.assert_array_equal(second(doubled, x)[0], 2 * x)
-    assert first.linker == "python"  # models that have it keep it
+    assert first.linker == "numpy"  # models that have it keep it
     assert first.latest() is second
     assert cache_info()[:3] == (2, 2, 1)
 
 
 @pytest.mark.parametrize(("build", "message"), [(breaks_with_numba, "no such operation"), (dies_with_numba, "exit code 7")])
-def test_errors_are_reported_once_and_leave_python_working(build: Any, message: str) -> None:
+def test_errors_are_reported_once_and_leave_numpy_working(build: Any, message: str) -> None:
     x = np.ones(2)
     first = functions()
     first(build, x)
     assert wait_for_numba(ENOUGH)
-    with pytest.warns(UserWarning, match=f"{message}.*Python goes on"):
+    with pytest.warns(UserWarning, match=f"{message}.*NumPy goes on"):
         again = functions()
     assert again is first
     np.testing.assert_array_equal(again(build, x)[0], 2 * x)
@@ -112,14 +115,14 @@ def test_an_exit_in_the_thread_leaves_nobody_waiting() -> None:
     def leave(_: Any) -> None:
         raise SystemExit(3)
 
-    background.request(background.Job("leaves", functions_of_3.subject, doubled, [x], leave))
+    background.request(background.Job("leaves", functions_of_3.subject, doubled, functions_of_3.entry(doubled), [x], leave))
     functions_of_3(doubled, x)
     assert wait_for_numba(ENOUGH)
     with pytest.warns(UserWarning, match="SystemExit: 3"):
         assert functions(3.0).linker == "numba"
 
 
-def test_exit_does_not_wait_for_the_compiler() -> None:
+def test_exit_does_not_wait_for_the_compiler(tmp_path: pathlib.Path) -> None:
     code = (
         "import torch, pymc_botorch, time\n"
         "X = torch.rand(6, 2, dtype=torch.double)\n"
@@ -127,10 +130,11 @@ def test_exit_does_not_wait_for_the_compiler() -> None:
         "print(model.posterior(X).mean.shape, pymc_botorch.cache_info().pending, model.fit_result.linker, time.time())\n"
     )
     environment = {**os.environ, "PYMC_BOTORCH_LINKER": "auto", "PYTHONWARNINGS": "ignore"}
+    environment["PYTENSOR_FLAGS"] = f"base_compiledir={tmp_path}"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment, timeout=ENOUGH
     )
     *shape, pending, linker, finished = done.stdout.split()
-    assert (shape, pending, linker) == (["torch.Size([6,", "1])"], "2", "python")
+    assert (shape, pending, linker) == (["torch.Size([6,", "1])"], "2", "numpy")
     assert time.time() - float(finished) < background.PATIENCE_AT_EXIT + 5
     assert done.stderr == ""

@@ -59,7 +59,7 @@ def of_exchangeable_components(X: Any, y: Any) -> pm.gp.Marginal:
 
 
 SADDLES = {"W": 0.0, "size": 0.0, "one": 0.0, "two": 0.0, "reach": 0.3, "noise": 0.2}
-CHAINS = {"draws": 60, "tune": 60, "chains": 4, "seed": 5, "progressbar": False}
+CHAINS = {"draws": 200, "tune": 150, "chains": 4, "seed": 5, "progressbar": False}
 
 
 def model_of(build_gp: Any, cls: Any = PyMCGP) -> Any:

@@ -1,0 +1,1 @@
+"""Graphs as straight-line source of NumPy: what the tier "numpy" runs."""

@@ -1,0 +1,95 @@
+"""What products of matrices, factorisations and triangular solves become: BLAS and LAPACK."""
+
+__all__: list[str] = []
+
+from typing import Any
+
+import numpy as np
+from pytensor.graph.basic import Apply
+from pytensor.tensor.linalg.decomposition.cholesky import Cholesky
+from pytensor.tensor.linalg.solvers.psd import CholeskySolve
+from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
+from pytensor.tensor.math import Dot
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
+
+from pymc_botorch.graph.compiling.ops import InverseFromFactor, Product, positive_definite_inverse
+from pymc_botorch.graph.numpy_source.writer import Fresh, Writer, numpy_source
+
+
+@numpy_source.register(Dot)
+@numpy_source.register(Product)
+def _dot(op: Any, node: Apply, write: Writer) -> str:
+    (left, right), (out,) = node.inputs, node.outputs
+    if left.type.ndim == right.type.ndim == 2:
+        write.lengths.join((out, 0), (left, 0))
+        write.lengths.join((out, 1), (right, 1))
+    return Fresh(f"{write.reference(np.dot)}({', '.join(map(write.name, node.inputs))})")
+
+
+@numpy_source.register(SolveTriangular)
+def _solve_triangular(op: SolveTriangular, node: Apply, write: Writer) -> str | None:
+    if {v.type.dtype for v in node.inputs} != {"float64"}:
+        write.perform(node)
+        return None
+    for i in range(node.inputs[1].type.ndim):
+        write.lengths.join((node.outputs[0], i), (node.inputs[1], i))
+    A, b = map(write.name, node.inputs)
+    return f"{write.reference(_solved)}({A}, {b}, {op.lower}, {op.unit_diagonal})"
+
+
+def _solved(A: np.ndarray, b: np.ndarray, lower: bool, unit_diagonal: bool) -> np.ndarray:
+    if A.shape != (len(b), len(b)):
+        raise ValueError(f"shapes of a {A.shape} and b {b.shape} are incompatible")
+    if b.size == 0:
+        return np.empty_like(b)
+    if A.flags.f_contiguous:
+        x, info = dtrtrs(A, b, lower=lower, unitdiag=unit_diagonal)
+    else:
+        x, info = dtrtrs(A.T, b, lower=not lower, trans=1, unitdiag=unit_diagonal)
+    if info != 0:
+        x[...] = np.nan
+    return x
+
+
+@numpy_source.register(Cholesky)
+def _cholesky(op: Cholesky, node: Apply, write: Writer) -> str | None:
+    if node.inputs[0].type.dtype != "float64":
+        write.perform(node)
+        return None
+    return f"{write.reference(_factor)}({write.name(node.inputs[0])}, {op.lower})"
+
+
+def _factor(A: np.ndarray, lower: bool) -> np.ndarray:
+    if A.shape[0] != A.shape[1]:
+        raise ValueError(f"Input array is expected to be square but has the shape: {A.shape}.")
+    if A.size == 0:
+        return np.empty_like(A)
+    L, info = dpotrf(A.T, lower=not lower, clean=True)  # Fortran order, as LAPACK has it
+    if info != 0:
+        L[...] = np.nan
+    return L.T
+
+
+@numpy_source.register(CholeskySolve)
+def _cholesky_solve(op: CholeskySolve, node: Apply, write: Writer) -> str | None:
+    if {v.type.dtype for v in node.inputs} != {"float64"}:
+        write.perform(node)
+        return None
+    L, b = map(write.name, node.inputs)
+    return f"{write.reference(_solved_from_factor)}({L}, {b}, {op.lower})"
+
+
+def _solved_from_factor(L: np.ndarray, b: np.ndarray, lower: bool) -> np.ndarray:
+    if L.shape != (len(b), len(b)):
+        raise ValueError(f"incompatible dimensions ({L.shape} and {b.shape})")
+    if b.size == 0:
+        return np.empty_like(b)
+    x, info = dpotrs(L, b, lower=lower) if L.flags.f_contiguous else dpotrs(L.T, b, lower=not lower)
+    if info != 0:
+        x[...] = np.nan
+    return x
+
+
+@numpy_source.register(InverseFromFactor)
+def _inverse(op: InverseFromFactor, node: Apply, write: Writer) -> str:
+    return f"{write.reference(positive_definite_inverse)}({write.name(node.inputs[0])})"
