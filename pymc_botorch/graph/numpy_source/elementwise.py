@@ -105,14 +105,15 @@ def _chain(called: str, operands: list[Variable], names: list[str], into: str | 
     """Return a sum or product of any number of operands, which is taken two by two, small ones first."""
     if len(names) == 1:
         return Fresh(f"{names[0]}.copy()")
-    lengths = [v.type.broadcastable.count(False) for v in operands]
-    order = sorted(range(len(names)), key=lambda i: lengths[i])
-    result, largest = names[order[0]], lengths[order[0]]
+    sizes = [(v.type.ndim, v.type.broadcastable.count(False)) for v in operands]  # an operand may lack dimensions in front
+    order = sorted(range(len(names)), key=lambda i: sizes[i][1])
+    full = (out.type.ndim, out.type.broadcastable.count(False))
+    result, ndim, longest = names[order[0]], *sizes[order[0]]
     for i in order[1:-1]:
-        is_full = result not in names and largest == out.type.broadcastable.count(False)
-        largest = max(largest, lengths[i])
+        is_full = result not in names and (ndim, longest) == full
+        ndim, longest = max(ndim, sizes[i][0]), max(longest, sizes[i][1])
         result = write.temporary(f"{called}({result}, {names[i]}{f', out={result}' * is_full})")
-    is_full = result not in names and largest == out.type.broadcastable.count(False)
+    is_full = result not in names and (ndim, longest) == full
     into = result if is_full else into
     return Fresh(f"{called}({result}, {names[order[-1]]}{'' if into is None else f', out={into}'})")
 

@@ -36,6 +36,10 @@ stack = np.stack([S, 2 * S])
 OPERATIONS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
     "sums of vectors and matrices": (lambda x, A: [x + A + 1.0 + A, A + x, (A + 1) * 2 + x], [x, A]),
     "products of different shapes": (lambda x, A, s: [s * x * A * 2.0, A * s, -A, A - x], [x, A, np.array(1.7)]),
+    "sums with a dimension in front": (
+        lambda x, y: [pt.add(*[v[None, :] for v in (x, y, x * y)]), pt.mul(x[None, :], 2.0, y[None, :], pt.exp(x)[None, :])],
+        [x, y],
+    ),
     "functions": (lambda x: [pt.exp(x), pt.log1p(pt.abs(x)), pt.sqr(x), pt.sqrt(pt.abs(x)), pt.tanh(x), pt.erf(x)], [x]),
     "functions of scipy": (lambda y: [pt.gammaln(y), pt.sigmoid(y), pt.softplus(y), pt.log1mexp(-y), pt.kv(1.5, y)], [y]),
     "special functions without one in numpy": (
