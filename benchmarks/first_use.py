@@ -163,8 +163,8 @@ def main() -> None:
     lines = [
         "## First use",
         "",
-        'What a new user meets: `linker = "auto"`, the first model of a process, nothing compiled before (`benchmarks/first_use.py`). Until',
-        "Numba is ready, functions are NumPy source:",
+        "What a new user meets: default settings, the first model of a process, nothing compiled before (`benchmarks/first_use.py`). Until",
+        'Numba is ready, functions are NumPy source (measured with `linker = "numpy"`):',
         "",
         "![Ratios before Numba is ready, and seconds from a cold start](first_use.png)",
         "",
@@ -181,7 +181,8 @@ def main() -> None:
         f"`import pymc_botorch` after torch, botorch and pymc: {found['import']:.2f} s. In a second process, with what Numba compiled in a",
         f"first one: {found['first fit and answer, second process']:.1f} s from the imports to the end of a first fit and posterior with gradient, of which "
         f"later ones take {found['ms of a later answer, second process']:.2f} ms",
-        f'(`linker = "numba"`: {found["ms of a later answer, numba"]:.2f}). While Numba compiles beside it, work takes {slowed:.2f} times as long as alone ({os.cpu_count()} cores).',
+        f'(`linker = "numba"`: {found["ms of a later answer, numba"]:.2f}). While Numba compiles beside it, and takes over what it has, work takes',
+        f"{slowed:.2f} times as long as with NumPy alone ({os.cpu_count()} cores).",
     ]
     write_section("first use", lines)
     missed = [work for work, result, floor in rows if result.ratio < floor]
