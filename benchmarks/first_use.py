@@ -16,11 +16,11 @@ import tempfile
 from functools import partial
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from botorch.models import SingleTaskGP
 from speed import (
     DOCS,
-    cold_rounds,
     data,
     fit_ours,
     fit_theirs,
@@ -47,6 +47,16 @@ FIRST_ANSWER = 2.0  # seconds from the imports, in a second process
 SLOWED = 1.2  # times as long while Numba compiles
 REPEATS = 3  # of whole processes
 
+ROUNDS = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import torch, speed
+fit = speed.fit_ours if {side!r} == "ours" else speed.fit_theirs
+for i in range(30):
+    speed.one_round(fit, *speed.data(20 + i, 6))
+    if i + 1 in (1, 10, 30):
+        print(time.time() - float(sys.argv[1]))
+"""
 WARM = """
 import sys, time
 sys.path.insert(0, {folder!r})
@@ -104,6 +114,16 @@ def steady() -> list[tuple[str, Comparison, float]]:
     return rows
 
 
+def cold_rounds() -> dict[str, dict[str, float]]:
+    """Seconds from the start of a process with empty caches to the end of 1, 10 and 30 rounds, imports included; medians."""
+    folder = str(pathlib.Path(__file__).parent)
+    runs: dict[str, list[list[float]]] = {"ours": [], "theirs": []}
+    for _ in range(REPEATS):
+        for side, totals in runs.items():
+            totals.append(in_a_fresh_process(ROUNDS.format(folder=folder, side=side), PYMC_BOTORCH_LINKER="auto"))
+    return {side: dict(zip(("1", "10", "30"), np.median(totals, axis=0).tolist(), strict=True)) for side, totals in runs.items()}
+
+
 def processes() -> dict[str, float]:
     """Seconds (and milliseconds) of whole processes, medians."""
     folder = {"folder": str(pathlib.Path(__file__).parent)}
@@ -151,7 +171,7 @@ def main() -> None:
     rows = steady()
     for work, result, floor in rows:
         print(f"{work:<55} {result.ratio:6.1f} ({result.low:.1f} to {result.high:.1f})   floor {floor:g}", flush=True)
-    totals = cold_rounds(repeats=REPEATS)
+    totals = cold_rounds()
     print(f"rounds from cold, seconds: {totals}", flush=True)
     found = processes()
     for what, value in found.items():
@@ -172,7 +192,8 @@ def main() -> None:
         "|---|---|---|---|---|",
         *(f"| {w} | {r.ours:.2f} | {r.theirs:.2f} | {r.ratio:.1f} ({r.low:.1f} to {r.high:.1f}) | {f:g} |" for w, r, f in rows),
         "",
-        f"Seconds from the start of a process with empty caches, imports included, to the end of so many rounds (medians of {REPEATS}):",
+        "Seconds from the start of a process with empty caches, imports included, to the end of so many rounds",
+        f"(refit and `optimize_acqf(LogEI)`, n from 20, d = 6, one start; medians of {REPEATS}):",
         "",
         "| rounds | pymc_botorch | SingleTaskGP |",
         "|---|---|---|",

@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from botorch.acquisition import LogExpectedImprovement
 from botorch.fit import fit_gpytorch_mll
@@ -141,18 +140,6 @@ def measured() -> Iterator[Row]:
     yield Row("whole round: refit and optimize_acqf(LogEI), n = 50, d = 6", compare(*pair, repeats=7), 3.0)
 
 
-ROUNDS = """
-import sys, time
-sys.path.insert(0, {folder!r})
-import torch, speed
-fit = speed.fit_ours if {side!r} == "ours" else speed.fit_theirs
-for i in range(30):
-    speed.one_round(fit, *speed.data(20 + i, 6))
-    if i + 1 in (1, 10, 30):
-        print(time.time() - float(sys.argv[1]))
-"""
-
-
 def in_a_fresh_process(code: str, cache: str | None = None, **environment: str) -> list[float]:
     """Run code that prints numbers, with an empty compile cache or the one in a folder; its argument is the time of its start."""
     with tempfile.TemporaryDirectory() as empty:
@@ -161,16 +148,6 @@ def in_a_fresh_process(code: str, cache: str | None = None, **environment: str) 
         command = [sys.executable, "-c", code, str(time.time())]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, env=settings).stdout
     return [float(line) for line in printed.splitlines() if line.replace(".", "", 1).isdigit()]
-
-
-def cold_rounds(repeats: int = 1) -> dict[str, dict[str, float]]:
-    """Seconds from the start of a process with empty caches to the end of 1, 10 and 30 rounds, imports included; medians."""
-    folder = str(pathlib.Path(__file__).parent)
-    runs: dict[str, list[list[float]]] = {"ours": [], "theirs": []}
-    for _ in range(repeats):
-        for side, totals in runs.items():
-            totals.append(in_a_fresh_process(ROUNDS.format(folder=folder, side=side), PYMC_BOTORCH_LINKER="auto"))
-    return {side: dict(zip(("1", "10", "30"), np.median(totals, axis=0).tolist(), strict=True)) for side, totals in runs.items()}
 
 
 def write_section(name: str, lines: list[str]) -> None:
@@ -214,7 +191,7 @@ def figure(rows: list[Row]) -> None:
     fig.savefig(DOCS / "speed.png", dpi=120)
 
 
-def write(rows: list[Row], totals: dict[str, dict[str, float]], seconds: float) -> None:
+def write(rows: list[Row], seconds: float) -> None:
     """Write the table, its numbers and the figure."""
     machine = f"{platform.machine()}, {os.cpu_count()} cores, one thread"
     lines = [
@@ -232,20 +209,12 @@ def write(rows: list[Row], totals: dict[str, dict[str, float]], seconds: float) 
             for work, r, floor in rows
         ),
         "",
-        "With compilation: seconds from the start of a process with empty compile caches, imports of both included, to the end of so many rounds",
-        '(refit and `optimize_acqf(LogEI)`, n from 20, d = 6, one start), `linker = "auto"`:',
-        "",
-        "| rounds | pymc_botorch | SingleTaskGP |",
-        "|---|---|---|",
-        *(f"| {k} | {totals['ours'][k]:.1f} | {totals['theirs'][k]:.1f} |" for k in totals["ours"]),
-        "",
         f"Cold start: {seconds:.1f} s from the start of a process with empty caches to the demo's first batch (limit {COLD_START:g} s).",
     ]
     write_section("speed", lines)
     numbers: dict[str, Any] = {
         "machine": machine,
         "rows": [{"work": row.work, "floor": row.floor, **row.result._asdict()} for row in rows],
-        "cold_rounds_seconds": totals,
         "cold_start_seconds": seconds,
     }
     (DOCS / "speed.json").write_text(json.dumps(numbers, indent=1) + "\n")
@@ -262,9 +231,9 @@ def main() -> None:
             result = row.result
             quartiles = f"({result.low:.1f} to {result.high:.1f})"
             print(f"{row.work:<62} {result.ratio:6.1f} {quartiles:>16}   floor {row.floor:g}", flush=True)
-    totals, seconds = cold_rounds(), cold_start()
-    print(f"rounds from cold, seconds: {totals}\ncold start of the demo: {seconds:.1f} s   limit {COLD_START:g} s")
-    write(rows, totals, seconds)
+    seconds = cold_start()
+    print(f"cold start of the demo: {seconds:.1f} s   limit {COLD_START:g} s")
+    write(rows, seconds)
     missed = [row.work for row in rows if row.floor is not None and row.result.ratio < row.floor]
     if missed or seconds > COLD_START:
         sys.exit(f"below the floor: {', '.join(missed) or 'the cold start'}")

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import PACKAGE_FOLDER
-from pymc_botorch.graph.compiling import background, functions
+from pymc_botorch.graph.compiling import background
 from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.compiling.functions import making_graphs
 from pymc_botorch.graph.compiling.structure import Graph
@@ -76,16 +76,15 @@ def compiled[G: Graph, Subject](graph: G, prepare: Callable[[G], Subject], tier:
             _hits += 1
             _cache.move_to_end(key)
             return _cache[key].latest()
-    with functions.compile_lock:
-        with making_graphs():
-            result = CompiledGraph(graph, prepare, tier, prepare(graph), _count)
-        with _lock:
-            if key not in _cache:  # another thread may have been quicker
-                _compilations += 1
-                _cache[key] = result
-                while len(_cache) > MAX_STRUCTURES:
-                    _cache.popitem(last=False)
-            return _cache[key]
+    with making_graphs():
+        result = CompiledGraph(graph, prepare, tier, prepare(graph), _count)
+    with _lock:
+        if key not in _cache:  # another thread may have been quicker
+            _compilations += 1
+            _cache[key] = result
+            while len(_cache) > MAX_STRUCTURES:
+                _cache.popitem(last=False)
+        return _cache[key]
 
 
 def _count(before: CompiledGraph) -> None:

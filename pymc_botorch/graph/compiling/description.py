@@ -4,6 +4,7 @@ __all__ = ["Description"]
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -88,15 +89,17 @@ class Description:
                 for item in value:
                     self._add_value(item)
             case Mapping():
-                self._add_value(sorted(value.items()))
-            case type():
+                self._add_value(sorted(value.items(), key=repr))
+            case type() | FunctionType():
                 self.add_name(value)
             case Type():
                 self.add_name(type(value))
                 self._add(repr(value))
-            case _:
+            case _ if isinstance(value, SIMPLE):
                 self._add(repr(value))
-                self.is_complete &= isinstance(value, SIMPLE)
+            case _:  # whose repr may be of this process alone
+                self.add_name(type(value))
+                self.is_complete = False
 
     def _add_op(self, op: Op) -> None:
         self.add_name(type(op))

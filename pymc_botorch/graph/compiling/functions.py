@@ -76,29 +76,27 @@ def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], li
 
 
 def _rewritten_and_linked(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> pytensor.compile.Function:
-    return pytensor.function(
-        inputs,
-        plain_products(inline_inner_graphs(outputs, all_kinds=linker == "numpy")),
-        mode=MODES[linker](),
-        on_unused_input="ignore",
-        trust_input=True,
-        name="pymc_botorch",
-    )
+    return _of_arrays(inputs, plain_products(inline_inner_graphs(outputs, all_kinds=linker == "numpy")), MODES[linker]())
 
 
 def _linked(graph: bytes, linker: Linker) -> Function:
     """Return the function of a graph that has been rewritten for a linker."""
-    inputs, outputs = from_bytes(graph)
-    function = pytensor.function(
+    order = RewriteDatabaseQuery(include=["add_destroy_handler"])  # of operations that overwrite what others read
+    return _own_function(_of_arrays(*from_bytes(graph), Mode(MODES[linker]().linker, order), accept_inplace=True))
+
+
+def _of_arrays(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], mode: Mode, *, accept_inplace: bool = False
+) -> pytensor.compile.Function:
+    return pytensor.function(
         inputs,
         outputs,
-        mode=Mode(MODES[linker]().linker, RewriteDatabaseQuery(include=["add_destroy_handler"])),
-        accept_inplace=True,
+        mode=mode,
+        accept_inplace=accept_inplace,
         on_unused_input="ignore",
         trust_input=True,
         name="pymc_botorch",
     )
-    return _own_function(function)
 
 
 def _own_function(function: pytensor.compile.Function) -> Function:

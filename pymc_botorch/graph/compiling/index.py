@@ -85,7 +85,10 @@ def entry_of(graph: Graph, prepare: Callable[..., Any], build: Callable[..., Any
     description = Description(_platform(), repr([getattr(pytensor.config, name) for name in FLAGS]))
     description.add_name(prepare)
     description.add_name(build)
-    description.add_graph(graph.symbols, graph.outputs)
+    try:
+        description.add_graph(graph.symbols, graph.outputs)
+    except Exception:  # an operation of a user's may have attributes of any kind, one that holds itself among them
+        description.is_complete = False
     folder = pathlib.Path(pytensor.config.base_compiledir) / FOLDER
     return Entry(folder / description.digest, description.is_complete and not any(map(_is_editable, ("pytensor", "pymc"))))
 

@@ -25,7 +25,6 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.shape import Reshape, Shape, Shape_i, SpecifyShape
 from pytensor.tensor.subtensor import AdvancedIncSubtensor, AdvancedSubtensor, IncSubtensor, Subtensor
 
-from pymc_botorch.graph.numpy_source.lengths import unequal
 from pymc_botorch.graph.numpy_source.writer import Fresh, Writer, filled, is_scalar, is_whole, numpy_source
 
 
@@ -137,10 +136,9 @@ def _alloc(op: Alloc, node: Apply, write: Writer) -> str:
             known = (length.owner.inputs[0], length.owner.op.i)
             write.lengths.join((node.outputs[0], len(lengths) + i), known)
             if axis is not None:
-                write.check_length(axis, known)
+                write.check_axes([axis, known])
         elif axis is not None:
-            found, wanted = f"{write.name(value)}.shape[{i}]", write.name(length)
-            write.lines.append(f"if {found} != {wanted}: {write.reference(unequal)}({found}, {wanted})")
+            write.check_equal(f"{write.name(value)}.shape[{i}]", write.name(length))
     if isinstance(value, Constant) and not np.any(value.data):
         return Fresh(f"{write.reference(np.zeros)}({shape}, {dtype!r})")
     return Fresh(f"{write.reference(filled)}({shape}, {write.name(value)}, {dtype!r})")

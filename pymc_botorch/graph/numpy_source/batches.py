@@ -37,9 +37,7 @@ def _blockwise(op: Blockwise, node: Apply, write: Writer) -> str | None:
 def _check_batches(op: Blockwise, node: Apply, write: Writer) -> None:
     """Write checks that batches have equal lengths where they are not to be broadcast."""
     for i in range(op.batch_ndim(node)):
-        axes = [(v, i) for v in node.inputs if not v.type.broadcastable[i]]
-        for axis in axes[1:]:
-            write.check_length(axes[0], axis)
+        write.check_axes([(v, i) for v in node.inputs if not v.type.broadcastable[i]])
 
 
 def _is_one_table(op: AdvancedSubtensor, node: Apply, dimensions: Sequence[int]) -> bool:

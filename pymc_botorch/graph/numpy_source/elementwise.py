@@ -44,10 +44,11 @@ TERMS_IN_A_LINE = 20
 @numpy_source.register(Elemwise)
 def _elemwise(op: Elemwise, node: Apply, write: Writer) -> str | None:
     (out, *others), kind = node.outputs, op.scalar_op
-    is_copy = isinstance(kind, ps.Second | ps.Cast | ps.Identity)
-    function = None if is_copy else _function(kind)
-    dtypes = {v.type.dtype for v in (*node.inputs, *node.outputs)}
-    if others or (function is None and not is_copy) or any(np.dtype(dtype).kind not in "fiub" for dtype in dtypes):
+    is_real = all(np.dtype(v.type.dtype).kind in "fiub" for v in (*node.inputs, *node.outputs))
+    if is_real and isinstance(kind, ps.Second | ps.Cast | ps.Identity):
+        return _copied_number(kind, node, write) if is_scalar(out) else _copied(kind, node, write)
+    function = _function(kind)
+    if others or function is None or not is_real:
         write.perform(node)
         return None
     if is_scalar(out):
@@ -55,11 +56,6 @@ def _elemwise(op: Elemwise, node: Apply, write: Writer) -> str | None:
     operands, dtype = _operands(node), out.type.dtype
     write.check_lengths(operands, out)
     names = [write.name(v) for v in operands]
-    if isinstance(kind, ps.Second):
-        return Fresh(f"{write.reference(filled)}({_shape(operands, names, out, write)}, {names[1]}, {dtype!r})")
-    if isinstance(kind, ps.Cast | ps.Identity):
-        return Fresh(f"{names[0]}.astype({dtype!r})")
-    assert function is not None
     called = write.reference(function)
     if not _has_dtype(function, node):
         names = _converted(kind, operands, node, write)
@@ -71,6 +67,27 @@ def _elemwise(op: Elemwise, node: Apply, write: Writer) -> str | None:
         return _chain(called, operands, names, into, out, write)
     last = f", out={into}" if into is not None and isinstance(function, np.ufunc) else ""
     return Fresh(f"{called}({', '.join(names)}{last})")
+
+
+def _copied(op: ps.ScalarOp, node: Apply, write: Writer) -> str:
+    """Return the expression of an array of the same values, or of those of the second operand in the shape of both."""
+    operands, dtype = _operands(node), node.outputs[0].type.dtype
+    write.check_lengths(operands, node.outputs[0])
+    names = [write.name(v) for v in operands]
+    if isinstance(op, ps.Second):
+        return Fresh(f"{write.reference(filled)}({_shape(operands, names, node.outputs[0], write)}, {names[1]}, {dtype!r})")
+    return Fresh(f"{names[0]}.astype({dtype!r})")
+
+
+def _copied_number(op: ps.ScalarOp, node: Apply, write: Writer) -> str:
+    """Return the expression of the same number, or of the second operand."""
+    (out,), names = node.outputs, [write.name(v) for v in node.inputs]
+    if isinstance(op, ps.Second):
+        return names[1]
+    known = node.inputs[0].type.dtype
+    if out.type.dtype == "float64" or (known, out.type.dtype) in {("bool", "int64"), ("int64", "int64")}:
+        return _typed(names[0], out, write)
+    return write.as_number(f"{write.reference(np.asarray)}({names[0]}, {known!r}).astype({out.type.dtype!r})", out)
 
 
 def _is_chain(op: ps.ScalarOp) -> bool:
@@ -87,12 +104,12 @@ def _shape(operands: list[Variable], names: list[str], out: Variable, write: Wri
 
 
 def _converted(op: ps.ScalarOp, operands: list[Variable], node: Apply, write: Writer) -> list[str]:
-    """Return operands in the dtype that is computed in: the result's if that is real, else the common one of all."""
+    """Return operands in the dtype that is computed in: the result's for real ones and sums, else the common one of all."""
     kept, (out,) = isinstance(op, ps.Switch), node.outputs  # its condition
-    is_real = np.dtype(out.type.dtype).kind == "f"
-    common = out.type.dtype if is_real else np.result_type(*(v.type.dtype for v in node.inputs[kept:])).name
-    if _is_chain(op):
-        common = out.type.dtype  # or a sum of truth values would be one
+    if np.dtype(out.type.dtype).kind == "f" or _is_chain(op):  # or a sum of truth values would be one
+        common = out.type.dtype
+    else:
+        common = np.result_type(*(v.type.dtype for v in node.inputs[kept:])).name
 
     def converted(v: Variable) -> str:
         has_dtype = v.type.dtype == common and not (is_scalar(v) and is_whole(v))
@@ -157,20 +174,13 @@ def _has_dtype(function: Callable[..., Any], node: Apply) -> bool:
     return bool(result.dtype == node.outputs[0].type.dtype)
 
 
-def _number(op: ps.ScalarOp, function: Callable[..., Any] | None, node: Apply, write: Writer) -> str:
+def _number(op: ps.ScalarOp, function: Callable[..., Any], node: Apply, write: Writer) -> str:
     """Return the expression of a number that is computed from numbers."""
     (out,), names = node.outputs, [write.name(v) for v in node.inputs]
     dtypes = {v.type.dtype for v in node.inputs}
-    if isinstance(op, ps.Second):
-        return names[1]
     if isinstance(op, ps.Switch):
         expression = f"({names[1]} if {names[0]} else {names[2]})"
         return expression if node.inputs[1].type.dtype == node.inputs[2].type.dtype else _typed(expression, out, write)
-    if isinstance(op, ps.Cast | ps.Identity):
-        (known,) = dtypes
-        is_exact = out.type.dtype == "float64" or (known, out.type.dtype) in {("bool", "int64"), ("int64", "int64")}
-        array = f"{write.reference(np.asarray)}({names[0]}, {known!r}).astype({out.type.dtype!r})"
-        return _typed(names[0], out, write) if is_exact else write.as_number(array, out)
     if isinstance(op, ps.Invert) and out.type.dtype == "bool":
         return f"(not {names[0]})"
     is_plain = dtypes <= {"float64", "int64"} or (dtypes == {"bool"} == {out.type.dtype} and not _is_chain(op))

@@ -141,16 +141,19 @@ class Writer:
         """Write checks that arrays, broadcast from the right, have one length along each axis on which none is stretched."""
         for i in range(-out.type.ndim, 0):
             axes: list[Axis] = [(v, v.type.ndim + i) for v in arrays if v.type.ndim >= -i and not v.type.broadcastable[i]]
-            for axis in axes[1:]:
-                self.check_length(axes[0], axis)
+            self.check_axes(axes)
             if axes:
                 self.lengths.join((out, out.type.ndim + i), axes[0])
 
-    def check_length(self, one: Axis, other: Axis) -> None:
-        """Write the check that two axes have one length, unless that is known."""
-        if not self.lengths.join(one, other):
-            found, wanted = (f"{self.name(variable)}.shape[{i}]" for variable, i in (one, other))
-            self.lines.append(f"if {found} != {wanted}: {self.reference(unequal)}({found}, {wanted})")
+    def check_axes(self, axes: Sequence[Axis]) -> None:
+        """Write the checks that axes have one length, but where that is known."""
+        for axis in axes[1:]:
+            if not self.lengths.join(axes[0], axis):
+                self.check_equal(*(f"{self.name(variable)}.shape[{i}]" for variable, i in (axes[0], axis)))
+
+    def check_equal(self, found: str, wanted: str) -> None:
+        """Write the check that the expressions of two lengths are equal."""
+        self.lines.append(f"if {found} != {wanted}: {self.reference(unequal)}({found}, {wanted})")
 
     def is_free(self, node: Apply, variable: Variable) -> bool:
         """Return whether a node may write into one of its inputs, as it is the last that needs it."""

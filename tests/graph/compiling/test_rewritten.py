@@ -22,6 +22,7 @@ from pymc_botorch.graph.compiling.cache import compiled
 from pymc_botorch.graph.compiling.description import Description
 from pymc_botorch.graph.compiling.functions import compile_build
 from pymc_botorch.graph.compiling.index import entry_of
+from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.posterior.cut import cut_posterior
 from pymc_botorch.graph.posterior.moments import moments, moments_vjp
 from pymc_botorch.inference.fit.objective import ObjectiveGraph, density_and_gradient, itself, read_objective
@@ -174,6 +175,24 @@ def test_numba_is_not_waited_for_where_its_graph_is_gone() -> None:
     assert not entry.is_there()
     entry.hold("numba", b"a graph")
     assert entry.is_there()
+
+
+def test_an_operation_of_any_kind_can_be_compiled() -> None:
+    class Odd(Doubled):
+        def __init__(self) -> None:
+            self.mixed: Any = {1: "one", "two": 2, (): object()}
+            self.function = lambda x: x
+            self.itself = [self]
+
+    x = pt.vector("x", dtype="float64")
+
+    class OddGraph(Graph):
+        symbols = (x,)
+        outputs = (Odd()(x),)
+
+    first, second = (entry_of(OddGraph(), itself, density_and_gradient) for _ in range(2))
+    assert first == second
+    assert not first.is_complete
 
 
 def test_an_inner_graph_and_its_gradient_belong_to_the_digest() -> None:
