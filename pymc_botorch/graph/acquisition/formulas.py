@@ -1,0 +1,138 @@
+"""Acquisition functions as expressions of a posterior: of its mean and standard deviation, or of samples from it.
+
+They are those of BoTorch 0.18, stable in the tails: the logarithm of an expected improvement of 1e-40000 has a value and a
+gradient. To be maximised all; an outcome to be minimised enters with its sign changed.
+
+References:
+    Ament, Daulton, Eriksson, Balandat & Bakshy (2023), Unexpected Improvements to Expected Improvement for Bayesian
+    Optimization, https://arxiv.org/abs/2310.20708
+    Wilson, Hutter & Deisenroth (2018), Maximizing acquisition functions for Bayesian optimization,
+    https://arxiv.org/abs/1805.10196
+"""
+
+__all__ = [
+    "expected_improvement",
+    "fat_maximum",
+    "log_expected_improvement",
+    "log_improvement",
+    "log_mean_exp",
+    "log_probability_of_improvement",
+    "posterior_mean",
+    "posterior_sd",
+    "probability_of_improvement",
+    "smooth_maximum",
+    "upper_confidence_bound",
+]
+
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.tensor.variable import TensorVariable
+
+LOG_SQRT_2_PI = 0.5 * np.log(2 * np.pi)
+LOG_SQRT_HALF_PI = 0.5 * np.log(np.pi / 2)
+FURTHEST = -1e4
+"""Standardised improvements below it have ``log(1 - exp(w))`` by its leading term: ``w`` is zero to rounding."""
+
+
+def expected_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
+    """Return the expected improvement over ``best``: ``E max(f - best, 0)``.
+
+    Args:
+        mean: Posterior mean.
+        sd: Posterior standard deviation, positive.
+        best: The value to improve on.
+
+    Example:
+        >>> import pytensor.tensor as pt
+        >>> float(expected_improvement(pt.constant(0.0), pt.constant(1.0), pt.constant(0.0)).eval())  # 1 / sqrt(2 pi)
+        0.3989...
+    """
+    u = (mean - best) / sd
+    return sd * (_density(u) + u * _probability(u))
+
+
+def log_expected_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
+    """Return the logarithm of the expected improvement, with a gradient however small it is (Ament et al. 2023, eq. 9).
+
+    Args:
+        mean: Posterior mean.
+        sd: Posterior standard deviation, positive.
+        best: The value to improve on.
+    """
+    u = (mean - best) / sd
+    near, far = pt.maximum(u, -1.0), pt.minimum(u, -1.0)  # each branch where it is right, or its gradient would be NaN
+    inside = pt.maximum(far, FURTHEST)
+    w = pt.log(pt.erfcx(-inside / np.sqrt(2.0)) * -inside) + LOG_SQRT_HALF_PI  # log(|u| Phi(u) / phi(u))
+    tail = pt.switch(u > FURTHEST, pt.log1mexp(w), -2.0 * pt.log(-far))
+    return pt.switch(u > -1.0, pt.log(_density(near) + near * _probability(near)), -0.5 * u**2 - LOG_SQRT_2_PI + tail) + pt.log(sd)
+
+
+def probability_of_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
+    """Return the probability that the function is above ``best``; arguments as of :func:`expected_improvement`."""
+    return _probability((mean - best) / sd)
+
+
+def log_probability_of_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
+    """Return the logarithm of that probability, with a gradient however small it is."""
+    u = (mean - best) / sd
+    near, far = pt.maximum(u, -1.0), pt.minimum(u, -1.0)
+    tail = pt.log(0.5 * pt.erfcx(-far / np.sqrt(2.0))) - 0.5 * u**2
+    return pt.switch(u > -1.0, pt.log1p(-0.5 * pt.erfc(near / np.sqrt(2.0))), tail)
+
+
+def upper_confidence_bound(mean: TensorVariable, sd: TensorVariable, beta: TensorVariable) -> TensorVariable:
+    """Return ``mean + sqrt(beta) sd``."""
+    return mean + pt.sqrt(beta) * sd
+
+
+def posterior_mean(mean: TensorVariable, sd: TensorVariable) -> TensorVariable:
+    """Return the mean."""
+    return mean
+
+
+def posterior_sd(mean: TensorVariable, sd: TensorVariable, sign: TensorVariable) -> TensorVariable:
+    """Return the standard deviation times ``sign``."""
+    return sign * sd
+
+
+def log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorVariable, *, fat: bool) -> TensorVariable:
+    """Return the logarithm of a smooth ``max(samples - best, 0)`` (Ament et al. 2023, section 4.2 and appendix A.4).
+
+    Args:
+        samples: Of the function, ``... x q``.
+        best: The value to improve on, broadcastable to it.
+        tau: Width of the smoothing, in the units of the function.
+        fat: Whether it falls like ``1 / x²`` below ``best``, and not exponentially.
+    """
+    x = (samples - best) / tau
+    if fat:
+        return pt.log(pt.softplus(x) + 0.1 / (1.0 + x**2)) + pt.log(tau)
+    inside = pt.maximum(x, -35.0)  # below, softplus is exp to rounding
+    return pt.switch(x > -35.0, pt.log(pt.softplus(inside)), x) + pt.log(tau)
+
+
+def fat_maximum(values: TensorVariable, tau: TensorVariable) -> TensorVariable:
+    """Return a smooth maximum over the last axis whose gradient falls like a power of the distance to it, not exponentially."""
+    top = values.max(axis=-1, keepdims=True)
+    below = (top - values) / tau
+    return top[..., 0] + tau * pt.log((2.0 / (2.0 + 2.0 * below + below**2)).sum(axis=-1))
+
+
+def smooth_maximum(values: TensorVariable, tau: TensorVariable) -> TensorVariable:
+    """Return ``tau log sum exp(values / tau)`` over the last axis."""
+    top = values.max(axis=-1, keepdims=True)
+    return top[..., 0] + tau * pt.log(pt.exp((values - top) / tau).sum(axis=-1))
+
+
+def log_mean_exp(values: TensorVariable) -> TensorVariable:
+    """Return the logarithm of the mean of ``exp(values)`` over the first axis."""
+    top = values.max(axis=0, keepdims=True)
+    return top[0] + pt.log(pt.exp(values - top).mean(axis=0))
+
+
+def _density(u: TensorVariable) -> TensorVariable:
+    return pt.exp(-0.5 * u**2 - LOG_SQRT_2_PI)
+
+
+def _probability(u: TensorVariable) -> TensorVariable:
+    return 0.5 * pt.erfc(-u / np.sqrt(2.0))

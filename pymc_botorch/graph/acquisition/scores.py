@@ -1,0 +1,149 @@
+"""Acquisition functions of a cut posterior, as builds: value and gradient at batches of points in one compiled function.
+
+A batch's value depends on its own points only, so that one reverse pass through the sum of all values yields every gradient. What
+an acquisition function is told (incumbent, trade-off, base samples) are inputs: other values compile nothing.
+"""
+
+__all__ = ["SamplesFormula", "joint_score", "point_score", "sampled_point_score"]
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
+from pytensor.graph.replace import vectorize_graph
+from pytensor.tensor.linalg import cholesky
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_botorch.graph.compiling.functions import Build, Compilable
+from pymc_botorch.graph.posterior.cut import CutPosterior, batched
+from pymc_botorch.graph.posterior.pointwise import point_gradients, point_variances
+from pymc_botorch.graph.rewrites.cost import fold_batches
+from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
+
+type Formula = Callable[..., TensorVariable]
+
+
+class SamplesFormula(NamedTuple):
+    """An acquisition function of samples from a posterior.
+
+    Attributes:
+        utility: Of samples ``s x ... x q``, ``best`` (``s`` with dimensions that broadcast) and ``parameters``: of that shape.
+        over_points: Reduces the last axis, given ``parameters``.
+        over_samples: Reduces the first axis.
+        parameters: Number of its parameters, all of them numbers.
+    """
+
+    utility: Formula
+    over_points: Formula
+    over_samples: Formula
+    parameters: int
+
+
+@functools.cache
+def point_score(formula: Formula, parameters: int, *, with_gradient: bool) -> Build[CutPosterior]:
+    """Return the build of an acquisition function of mean and standard deviation.
+
+    Args:
+        formula: Of mean, standard deviation and ``parameters`` numbers.
+        parameters: How many these are.
+        with_gradient: Whether to compute the gradient.
+
+    Returns:
+        Build of ``X, offset, scale, floor, *parameters, *frozen -> value, gradient``: ``N x d`` to ``N`` and ``N x d``. Mean and
+        sd are those of ``offset + scale f``, its variance no smaller than ``floor``.
+    """
+
+    def build(cut: CutPosterior) -> Compilable:
+        cut = cut.expanded(exact=False)
+        units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
+        symbols = _numbers(parameters)
+        value = formula(mean, sd, *symbols)
+        outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
+        return [cut.X, *units, *symbols, *cut.frozen], without_zero_steps(outputs)
+
+    return _named(build, "point_score", formula, with_gradient)
+
+
+@functools.cache
+def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPosterior]:
+    """Return the build of an acquisition function of samples at single points, whose root is the standard deviation.
+
+    Args:
+        formula: Of samples.
+        with_gradient: Whether to compute the gradient.
+
+    Returns:
+        Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``N x d``, base samples ``s x 1``
+        and ``s`` incumbents to ``N`` and ``N x d``.
+    """
+
+    def build(cut: CutPosterior) -> Compilable:
+        cut = cut.expanded(exact=False)
+        units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
+        z, best, symbols = _sampling_symbols(formula)
+        utility = formula.utility(mean + z[:, :1] * sd, best[:, None], *symbols)
+        value = formula.over_samples(utility)
+        outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
+        return [cut.X, *units, z, best, *symbols, *cut.frozen], without_zero_steps(outputs)
+
+    return _named(build, "sampled_point_score", formula.utility, with_gradient)
+
+
+@functools.cache
+def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPosterior]:
+    """Return the build of an acquisition function of joint samples at the points of each batch.
+
+    Args:
+        formula: Of samples.
+        with_gradient: Whether to compute the gradient.
+
+    Returns:
+        Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``b x q x d``, base samples ``s x
+        q`` and ``s`` incumbents to ``b`` and ``b x q x d``. NaN where a covariance has no Cholesky factor.
+    """
+
+    def build(cut: CutPosterior) -> Compilable:
+        cut = cut.expanded(exact=False)
+        units, (offset, scale, floor) = _unit_symbols()
+        z, best, symbols = _sampling_symbols(formula)
+        cov = scale**2 * cut.cov
+        variance = pt.diagonal(cov)
+        root = cholesky(cov + pt.diag(pt.maximum(variance, floor) - variance))
+        samples = offset + scale * cut.mean + z @ root.T
+        value = formula.over_samples(formula.over_points(formula.utility(samples, best[:, None], *symbols), *symbols))
+        outputs: list[Variable] = [value]
+        if with_gradient:
+            outputs.append(pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore"))
+        batch = batched([cut.X])
+        outputs = fold_batches(vectorize_graph(without_zero_steps(outputs), batch))
+        return [batch[cut.X], *units, z, best, *symbols, *cut.frozen], outputs
+
+    return _named(build, "joint_score", formula.utility, with_gradient)
+
+
+def _named(build: Build[CutPosterior], kind: str, formula: Formula, with_gradient: bool) -> Build[CutPosterior]:
+    """Return a build with a name that says what decides it, as the index on disk takes it by its name."""
+    build.__module__ = formula.__module__
+    build.__qualname__ = f"{kind}({formula.__qualname__}, {with_gradient})"
+    return build
+
+
+def _unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable, TensorVariable]]:
+    offset, scale, floor = (pt.scalar(name, dtype="float64") for name in ("offset", "scale", "floor"))
+    return [offset, scale, floor], (offset, scale, floor)
+
+
+def _in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Variable], TensorVariable, TensorVariable]:
+    """Return the symbols of the units, and mean and sd in these."""
+    units, (offset, scale, floor) = _unit_symbols()
+    return units, offset + scale * mean, pt.sqrt(pt.maximum(scale**2 * variance, floor))
+
+
+def _sampling_symbols(formula: SamplesFormula) -> tuple[TensorVariable, TensorVariable, list[TensorVariable]]:
+    return pt.matrix("z", dtype="float64"), pt.vector("best", dtype="float64"), _numbers(formula.parameters)
+
+
+def _numbers(count: int) -> list[TensorVariable]:
+    return [pt.scalar(f"parameter_{i}", dtype="float64") for i in range(count)]

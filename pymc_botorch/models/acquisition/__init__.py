@@ -1,0 +1,1 @@
+"""BoTorch acquisition functions on our models, compiled."""

@@ -1,0 +1,132 @@
+"""Acquisition functions of BoTorch whose value and gradient are one compiled function."""
+
+__all__ = ["CompiledAcquisitionFunction", "Score"]
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from botorch.acquisition import AcquisitionFunction
+from scipy.special import logsumexp
+from torch import Tensor
+
+from pymc_botorch.graph.compiling.functions import Build
+from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.graph.posterior.cut import CutPosterior
+from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.posterior.arrays import to_numpy, to_torch, without_nan
+from pymc_botorch.models.posterior.functions import Bars, evaluate, is_transformed
+
+type Arguments = Callable[[ConditionedPosterior, int], Sequence[np.ndarray]]
+"""What a build is given at each posterior and its number, but for points and frozen arrays."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """An acquisition function of a posterior, or its average over draws.
+
+    Attributes:
+        posteriors: One, or one for each draw.
+        build: Of whether there is to be a gradient: the function to be compiled.
+        arguments: What it is given.
+        log: Whether values are logarithms, of which draws are averaged as such.
+        single: Whether each batch has one point, and the build takes these as ``N x d``.
+    """
+
+    posteriors: Sequence[ConditionedPosterior]
+    build: Callable[[bool], Build[CutPosterior]]
+    arguments: Arguments
+    log: bool
+    single: bool
+
+    def __call__(self, X: np.ndarray, *, with_gradient: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
+        points = X[:, 0] if self.single else X
+        build = self.build(with_gradient)
+        results = [p(build, points, *self.arguments(p, s)) for s, p in enumerate(self.posteriors)]
+        if len(results) == 1:
+            value, gradient = results[0][0], results[0][1] if with_gradient else None
+        else:
+            values = np.stack([result[0] for result in results])  # S x b
+            value = logsumexp(values, axis=0) - np.log(len(values)) if self.log else values.mean(axis=0)
+            gradient = None
+            if with_gradient:
+                weights = (np.exp(values - value) if self.log else np.ones_like(values)) / len(values)
+                gradient = sum(w.reshape(-1, *[1] * (points.ndim - 1)) * r[1] for w, r in zip(weights, results, strict=True))
+        return value, gradient if gradient is None or not self.single else gradient[:, None]
+
+
+@dataclass(frozen=True)
+class _ScoreAt:
+    """A score as a function of tensors, whose gradient is computed with its value."""
+
+    score: Score
+    with_gradient: bool
+
+    def values(self, X: Tensor) -> tuple[tuple[Tensor], np.ndarray | None]:
+        """Return the value, and the gradient."""
+        points, spoilt = without_nan(to_numpy(X))
+        with botorch_errors():
+            value, gradient = self.score(points, with_gradient=self.with_gradient)
+        if spoilt is not None:
+            value[spoilt.any(-1)] = np.nan
+            if gradient is not None:
+                gradient[spoilt.any(-1)] = np.nan
+        return (to_torch(value, X),), gradient
+
+    def pull_back(self, X: Tensor, gradient: np.ndarray, bars: Bars) -> np.ndarray:
+        """Return the gradient, scaled."""
+        (bar,) = bars
+        assert bar is not None
+        return to_numpy(bar)[:, None, None] * gradient
+
+
+class CompiledAcquisitionFunction(AcquisitionFunction):
+    """An acquisition function with the values of another of BoTorch's, computed with their gradients by one compiled function.
+
+    Attributes:
+        original: The acquisition function that it was made from.
+    """
+
+    def __init__(self, original: AcquisitionFunction, score: Callable[[AcquisitionFunction, int], Score]) -> None:
+        super().__init__(model=original.model)
+        self.original = original
+        self._make_score = score
+        self._scores: dict[int, Score] = {}  # by number of points
+
+    @property
+    def X_pending(self) -> Tensor | None:  # noqa: N802  # BoTorch's name
+        """Points that are being observed."""
+        return getattr(self.original, "X_pending", None)
+
+    @X_pending.setter
+    def X_pending(self, X_pending: Tensor | None) -> None:  # noqa: N802
+        if X_pending is not None:
+            self.set_X_pending(X_pending)
+
+    def set_X_pending(self, X_pending: Tensor | None = None) -> None:
+        """Say which points are being observed; arguments as of the original."""
+        self.original.set_X_pending(X_pending)
+        self._scores.clear()
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the values ``...`` of batches ``... x q x d``."""
+        q = X.shape[-2]
+        if q not in self._scores:
+            self._scores[q] = self._make_score(self.original, q)
+        score = self._scores[q]
+        inputs = self.model._read_inputs(X)[1]
+        batch = inputs.shape[:-2]
+        flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
+        with_gradient = is_transformed() or (torch.is_grad_enabled() and flat.requires_grad)
+        (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
+        return (value if len(batch) == 1 else value.reshape(batch or (1,))).to(X.dtype)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what only the original has, such as its sampler."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("original"), name)
