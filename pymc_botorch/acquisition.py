@@ -8,16 +8,17 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
 
 from pymc_botorch.errors import PACKAGE_FOLDER
-from pymc_botorch.models.acquisition.analytic import FORMULAS, read_analytic
+from pymc_botorch.models.acquisition import analytic, monte_carlo
 from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
 
 
 def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> AcquisitionFunction:
     """Return an acquisition function with the same values, computed with their gradients by one compiled function."""
     try:
-        if type(acqf) in FORMULAS:
-            read_analytic(acqf, 1)
-            return CompiledAcquisitionFunction(acqf, read_analytic)
+        for readings, read in ((analytic.FORMULAS, analytic.read_analytic), (monte_carlo.FORMULAS, monte_carlo.read_monte_carlo)):
+            if type(acqf) in readings:
+                read(acqf, 1)
+                return CompiledAcquisitionFunction(acqf, read)
         raise UnsupportedError("nothing is known of its class")
     except UnsupportedError as error:
         message = f"This {type(acqf).__name__} cannot be compiled. {error}"

@@ -11,6 +11,12 @@ References:
 """
 
 __all__ = [
+    "Q_EXPECTED_IMPROVEMENT",
+    "Q_LOG_EXPECTED_IMPROVEMENT",
+    "Q_LOG_EXPECTED_IMPROVEMENT_SLIM",
+    "Q_SIMPLE_REGRET",
+    "Q_UPPER_CONFIDENCE_BOUND",
+    "SamplesFormula",
     "expected_improvement",
     "fat_maximum",
     "log_expected_improvement",
@@ -24,9 +30,29 @@ __all__ = [
     "upper_confidence_bound",
 ]
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
+
+
+class SamplesFormula(NamedTuple):
+    """An acquisition function of samples from a posterior.
+
+    Attributes:
+        utility: Of samples ``s x ... x q``, ``best`` that broadcasts to them, and ``parameters``: of their shape.
+        over_points: Reduces the last axis, given ``parameters``; that of one point is the point's.
+        over_samples: Reduces the first axis.
+        parameters: Number of its parameters, all of them numbers.
+    """
+
+    utility: Callable[..., TensorVariable]
+    over_points: Callable[..., TensorVariable]
+    over_samples: Callable[[TensorVariable], TensorVariable]
+    parameters: int
+
 
 LOG_SQRT_2_PI = 0.5 * np.log(2 * np.pi)
 LOG_SQRT_HALF_PI = 0.5 * np.log(np.pi / 2)
@@ -64,7 +90,9 @@ def log_expected_improvement(mean: TensorVariable, sd: TensorVariable, best: Ten
     inside = pt.maximum(far, FURTHEST)
     w = pt.log(pt.erfcx(-inside / np.sqrt(2.0)) * -inside) + LOG_SQRT_HALF_PI  # log(|u| Phi(u) / phi(u))
     tail = pt.switch(u > FURTHEST, pt.log1mexp(w), -2.0 * pt.log(-far))
-    return pt.switch(u > -1.0, pt.log(_density(near) + near * _probability(near)), -0.5 * u**2 - LOG_SQRT_2_PI + tail) + pt.log(sd)
+    return pt.switch(u > -1.0, pt.log(_density(near) + near * _probability(near)), -0.5 * u**2 - LOG_SQRT_2_PI + tail) + pt.log(
+        sd
+    )
 
 
 def probability_of_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
@@ -128,6 +156,52 @@ def log_mean_exp(values: TensorVariable) -> TensorVariable:
     """Return the logarithm of the mean of ``exp(values)`` over the first axis."""
     top = values.max(axis=0, keepdims=True)
     return top[0] + pt.log(pt.exp(values - top).mean(axis=0))
+
+
+def _improvement(samples: TensorVariable, best: TensorVariable) -> TensorVariable:
+    return pt.maximum(samples - best, 0.0)
+
+
+def _fat_log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorVariable, _: TensorVariable) -> TensorVariable:
+    return log_improvement(samples, best, tau, fat=True)
+
+
+def _log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorVariable, _: TensorVariable) -> TensorVariable:
+    return log_improvement(samples, best, tau, fat=False)
+
+
+def _confidence_bound(samples: TensorVariable, _: TensorVariable, width: TensorVariable) -> TensorVariable:
+    mean = samples.mean(axis=0)
+    return mean + width * pt.abs(samples - mean)
+
+
+def _fat_maximum(values: TensorVariable, _: TensorVariable, tau: TensorVariable) -> TensorVariable:
+    return fat_maximum(values, tau)
+
+
+def _smooth_maximum(values: TensorVariable, _: TensorVariable, tau: TensorVariable) -> TensorVariable:
+    return smooth_maximum(values, tau)
+
+
+def _sample(samples: TensorVariable, _: TensorVariable) -> TensorVariable:
+    return samples
+
+
+def _maximum(values: TensorVariable, *_: TensorVariable) -> TensorVariable:
+    return values.max(axis=-1)
+
+
+def _mean(values: TensorVariable) -> TensorVariable:
+    return values.mean(axis=0)
+
+
+Q_EXPECTED_IMPROVEMENT = SamplesFormula(_improvement, _maximum, _mean, 0)
+Q_LOG_EXPECTED_IMPROVEMENT = SamplesFormula(_fat_log_improvement, _fat_maximum, log_mean_exp, 2)
+"""Given the widths of the smooth improvement and of the smooth maximum."""
+Q_LOG_EXPECTED_IMPROVEMENT_SLIM = SamplesFormula(_log_improvement, _smooth_maximum, log_mean_exp, 2)
+Q_SIMPLE_REGRET = SamplesFormula(_sample, _maximum, _mean, 0)
+Q_UPPER_CONFIDENCE_BOUND = SamplesFormula(_confidence_bound, _maximum, _mean, 1)
+"""Given ``sqrt(beta pi / 2)``."""
 
 
 def _density(u: TensorVariable) -> TensorVariable:

@@ -4,11 +4,10 @@ A batch's value depends on its own points only, so that one reverse pass through
 an acquisition function is told (incumbent, trade-off, base samples) are inputs: other values compile nothing.
 """
 
-__all__ = ["SamplesFormula", "joint_score", "point_score", "sampled_point_score"]
+__all__ = ["joint_score", "point_score", "sampled_point_score"]
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
@@ -16,29 +15,15 @@ from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.linalg import cholesky
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_botorch.graph.acquisition.formulas import SamplesFormula
 from pymc_botorch.graph.compiling.functions import Build, Compilable
 from pymc_botorch.graph.posterior.cut import CutPosterior, batched
 from pymc_botorch.graph.posterior.pointwise import point_gradients, point_variances
 from pymc_botorch.graph.rewrites.cost import fold_batches
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
+from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 
 type Formula = Callable[..., TensorVariable]
-
-
-class SamplesFormula(NamedTuple):
-    """An acquisition function of samples from a posterior.
-
-    Attributes:
-        utility: Of samples ``s x ... x q``, ``best`` (``s`` with dimensions that broadcast) and ``parameters``: of that shape.
-        over_points: Reduces the last axis, given ``parameters``.
-        over_samples: Reduces the first axis.
-        parameters: Number of its parameters, all of them numbers.
-    """
-
-    utility: Formula
-    over_points: Formula
-    over_samples: Formula
-    parameters: int
 
 
 @functools.cache
@@ -83,7 +68,7 @@ def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Buil
         cut = cut.expanded(exact=False)
         units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
         z, best, symbols = _sampling_symbols(formula)
-        utility = formula.utility(mean + z[:, :1] * sd, best[:, None], *symbols)
+        utility = formula.utility(mean + z[:, 0][:, None] * sd, best[:, None], *symbols)
         value = formula.over_samples(utility)
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, z, best, *symbols, *cut.frozen], without_zero_steps(outputs)
@@ -106,18 +91,16 @@ def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPos
 
     def build(cut: CutPosterior) -> Compilable:
         cut = cut.expanded(exact=False)
-        units, (offset, scale, floor) = _unit_symbols()
+        units, (offset, scale, _) = _unit_symbols()
         z, best, symbols = _sampling_symbols(formula)
-        cov = scale**2 * cut.cov
-        variance = pt.diagonal(cov)
-        root = cholesky(cov + pt.diag(pt.maximum(variance, floor) - variance))
-        samples = offset + scale * cut.mean + z @ root.T
+        samples = offset + scale * (cut.mean + z @ cholesky(cut.cov).T)
         value = formula.over_samples(formula.over_points(formula.utility(samples, best[:, None], *symbols), *symbols))
         outputs: list[Variable] = [value]
         if with_gradient:
             outputs.append(pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore"))
         batch = batched([cut.X])
-        outputs = fold_batches(vectorize_graph(without_zero_steps(outputs), batch))
+        plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)  # which would be functions for each batch
+        outputs = fold_batches(vectorize_graph(plain, batch))
         return [batch[cut.X], *units, z, best, *symbols, *cut.frozen], outputs
 
     return _named(build, "joint_score", formula.utility, with_gradient)

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FunctionGraph
+from pytensor.tensor.basic import AllocDiag
 from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.linalg.decomposition.cholesky import Cholesky
+from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 from pytensor.tensor.math import Dot
 from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import tensor
 
 from pymc_botorch.graph.compiling.ops import Product
+from pymc_botorch.graph.numpy_source.linalg import all_solved, factors
 from pymc_botorch.graph.numpy_source.writer import Fresh, Writer, numpy_source
 
 
@@ -23,6 +27,13 @@ def _blockwise(op: Blockwise, node: Apply, write: Writer) -> str | None:
     _check_batches(op, node, write)
     if isinstance(op.core_op, Dot | Product):
         return Fresh(f"{write.reference(np.matmul)}({', '.join(names)})")
+    if isinstance(op.core_op, Cholesky) and node.inputs[0].type.dtype == "float64":
+        return Fresh(f"{write.reference(factors)}({names[0]}, {op.core_op.lower})")
+    if isinstance(op.core_op, SolveTriangular) and {v.type.dtype for v in node.inputs} == {"float64"}:
+        options = f"{op.core_op.lower}, {op.core_op.unit_diagonal}, {op.core_op.b_ndim}"
+        return Fresh(f"{write.reference(all_solved)}({', '.join(names)}, {options})")
+    if isinstance(op.core_op, AllocDiag) and (op.core_op.offset, len(op.inputs_sig[0])) == (0, 1):
+        return Fresh(f"{write.reference(_diagonal_matrices)}({names[0]})")
     dimensions = [len(signature) for signature in op.inputs_sig]
     if isinstance(op.core_op, AdvancedSubtensor) and _is_one_table(op.core_op, node, dimensions):
         batches = node.inputs[0].type.ndim - dimensions[0]
@@ -32,6 +43,13 @@ def _blockwise(op: Blockwise, node: Apply, write: Writer) -> str | None:
     for i, out in enumerate(node.outputs):
         write.assign(out, write.as_number(f"{results}[{i}]", out))
     return None
+
+
+def _diagonal_matrices(x: np.ndarray) -> np.ndarray:
+    """Return matrices ``... x m x m`` with the diagonals ``x``."""
+    matrices = np.zeros((*x.shape, x.shape[-1]), x.dtype)
+    np.einsum("...ii->...i", matrices)[...] = x
+    return matrices
 
 
 def _check_batches(op: Blockwise, node: Apply, write: Writer) -> None:

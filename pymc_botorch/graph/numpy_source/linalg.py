@@ -1,6 +1,6 @@
 """What products of matrices, factorisations and triangular solves become: BLAS and LAPACK."""
 
-__all__: list[str] = []
+__all__ = ["all_solved", "factors"]
 
 from typing import Any
 
@@ -14,6 +14,9 @@ from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
 from pymc_botorch.graph.compiling.ops import InverseFromFactor, Product, positive_definite_inverse
 from pymc_botorch.graph.numpy_source.writer import Fresh, Writer, numpy_source
+
+SMALL = 16
+"""Rows of a triangular system up to which a stack of them is solved row by row."""
 
 
 @numpy_source.register(Dot)
@@ -68,6 +71,38 @@ def _factor(A: np.ndarray, lower: bool) -> np.ndarray:
     if info != 0:
         L[...] = np.nan
     return L.T
+
+
+def factors(A: np.ndarray, lower: bool) -> np.ndarray:
+    """Return the Cholesky factors of a stack of matrices ``... x m x m``; NaN for those that have none."""
+    try:
+        return np.linalg.cholesky(A, upper=not lower)
+    except np.linalg.LinAlgError:
+        if A.shape[-1] != A.shape[-2]:
+            raise ValueError(f"Input array is expected to be square but has the shape: {A.shape[-2:]}.") from None
+        return np.stack([_factor(one, lower) for one in A.reshape(-1, *A.shape[-2:])]).reshape(A.shape)
+
+
+def all_solved(A: np.ndarray, b: np.ndarray, lower: bool, unit_diagonal: bool, b_ndim: int) -> np.ndarray:
+    """Return the solutions of stacks of triangular systems, row by row for all at once where they are small."""
+    batches = np.broadcast_shapes(A.shape[:-2], b.shape[: b.ndim - b_ndim])
+    m = A.shape[-1]
+    A = np.broadcast_to(A, (*batches, *A.shape[-2:]))
+    b = np.broadcast_to(b, (*batches, *b.shape[b.ndim - b_ndim :]))
+    if m > SMALL or A.shape[-2] != m or b.shape[-b_ndim] != m:
+        flat = zip(A.reshape(-1, *A.shape[-2:]), b.reshape(-1, *b.shape[b.ndim - b_ndim :]), strict=True)
+        solutions = [_solved(one, right, lower, unit_diagonal) for one, right in flat]
+        return np.stack(solutions).reshape(b.shape) if solutions else np.empty(b.shape)
+    right = b if b_ndim == 2 else b[..., None]
+    x = np.empty(right.shape)
+    for i in range(m) if lower else reversed(range(m)):
+        known = slice(0, i) if lower else slice(i + 1, m)
+        x[..., i, :] = right[..., i, :] - np.einsum("...j,...jk->...k", A[..., i, known], x[..., known, :])
+        if not unit_diagonal:
+            x[..., i, :] /= A[..., i, i, None]
+    if not unit_diagonal:
+        x[(np.einsum("...ii->...i", A) == 0).any(-1)] = np.nan  # as LAPACK has it
+    return x if b_ndim == 2 else x[..., 0]
 
 
 @numpy_source.register(CholeskySolve)

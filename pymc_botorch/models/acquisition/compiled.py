@@ -113,6 +113,8 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the values ``...`` of batches ``... x q x d``."""
+        if (pending := self.X_pending) is not None:
+            X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
         q = X.shape[-2]
         if q not in self._scores:
             self._scores[q] = self._make_score(self.original, q)

@@ -1,0 +1,106 @@
+"""BoTorch's Monte Carlo acquisition functions, read as formulas of samples from a posterior with fixed base samples."""
+
+__all__ = ["FORMULAS", "read_monte_carlo"]
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from botorch.acquisition import (
+    MCAcquisitionFunction,
+    qExpectedImprovement,
+    qLogExpectedImprovement,
+    qSimpleRegret,
+    qUpperConfidenceBound,
+)
+from botorch.acquisition.objective import IdentityMCObjective, LinearMCObjective
+from botorch.sampling import IIDNormalSampler, SobolQMCNormalSampler, get_sampler
+
+from pymc_botorch.graph.acquisition import formulas
+from pymc_botorch.graph.acquisition.formulas import SamplesFormula
+from pymc_botorch.graph.acquisition.scores import joint_score, sampled_point_score
+from pymc_botorch.graph.compiling.functions import Build
+from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.graph.posterior.cut import CutPosterior
+from pymc_botorch.models.acquisition.compiled import Score
+from pymc_botorch.models.acquisition.reading import Scalarized, number, read_model
+from pymc_botorch.models.errors import UnsupportedModelError
+
+
+class _Reading(NamedTuple):
+    """How a class is read: its formula, numbers that this is given, and its incumbents."""
+
+    formula: Callable[[Any], SamplesFormula]
+    numbers: Callable[[Any], Sequence[float]] = lambda acqf: ()
+    best: Callable[[Any], Any] = lambda acqf: 0.0
+
+
+def _log_formula(acqf: qLogExpectedImprovement) -> SamplesFormula:
+    return formulas.Q_LOG_EXPECTED_IMPROVEMENT if acqf._fat else formulas.Q_LOG_EXPECTED_IMPROVEMENT_SLIM
+
+
+FORMULAS: dict[type[MCAcquisitionFunction], _Reading] = {
+    qExpectedImprovement: _Reading(lambda acqf: formulas.Q_EXPECTED_IMPROVEMENT, best=lambda acqf: acqf.best_f),
+    qLogExpectedImprovement: _Reading(
+        _log_formula,
+        lambda acqf: [number("tau_relu", acqf.tau_relu), number("tau_max", acqf.tau_max)],
+        lambda acqf: acqf.best_f,
+    ),
+    qSimpleRegret: _Reading(lambda acqf: formulas.Q_SIMPLE_REGRET),
+    qUpperConfidenceBound: _Reading(
+        lambda acqf: formulas.Q_UPPER_CONFIDENCE_BOUND, lambda acqf: [number("beta", acqf.beta_prime)]
+    ),
+}
+
+
+def read_monte_carlo(acqf: MCAcquisitionFunction, q: int) -> Score:
+    """Return the score of an acquisition function of one of the classes in ``FORMULAS``, for batches of ``q`` points.
+
+    Raises:
+        UnsupportedError: If it is told something that no formula takes.
+    """
+    reading = FORMULAS[type(acqf)]
+    formula, numbers = reading.formula(acqf), [np.array(value) for value in reading.numbers(acqf)]
+    posteriors, scalarized = read_model(acqf.model, acqf.posterior_transform)
+    scalarized = _read_objective(acqf, scalarized)
+    z = _base_samples(acqf, q)  # s x S x q
+    best = torch.as_tensor(reading.best(acqf)).detach().to(torch.float64).reshape(-1).numpy()
+    if len(best) not in (1, len(posteriors)):
+        raise UnsupportedModelError(f"best_f has {len(best)} numbers, and not one, or one for each draw.")
+
+    def arguments(posterior: ConditionedPosterior, s: int) -> list[np.ndarray]:
+        incumbents = np.full(len(z), best[s if len(best) > 1 else 0])
+        return [*scalarized.units(posterior, 0.0), z[:, s if z.shape[1] > 1 else 0], incumbents, *numbers]
+
+    def build(with_gradient: bool) -> Build[CutPosterior]:
+        make = sampled_point_score if q == 1 else joint_score
+        return make(formula, with_gradient=with_gradient)
+
+    return Score(posteriors, build, arguments, log=acqf._log, single=q == 1)
+
+
+def _read_objective(acqf: MCAcquisitionFunction, scalarized: Scalarized) -> Scalarized:
+    if getattr(acqf, "_constraints", None) is not None:
+        raise UnsupportedModelError("It has outcome constraints.")
+    objective = acqf.objective
+    if type(objective) is IdentityMCObjective:
+        return scalarized
+    if type(objective) is LinearMCObjective:
+        return scalarized.times(number("a weight", objective.weights))
+    raise UnsupportedModelError(f"Its objective is a {type(objective).__name__}.")
+
+
+def _base_samples(acqf: MCAcquisitionFunction, q: int) -> np.ndarray:
+    """Return the base samples that BoTorch takes for ``q`` points: ``s x S x q``, or ``s x 1 x q`` where draws share them."""
+    with torch.no_grad():
+        X = acqf.model.state.training.raw_X[:1].expand(1, q, -1)
+        posterior = acqf.model.posterior(X, posterior_transform=acqf.posterior_transform)
+        if acqf.sampler is None:
+            acqf.sampler = get_sampler(posterior, sample_shape=acqf._default_sample_shape)
+        sampler = acqf.sampler
+        if not isinstance(sampler, SobolQMCNormalSampler | IIDNormalSampler) or len(sampler.sample_shape) != 1:
+            raise UnsupportedModelError(f"Its sampler is a {type(sampler).__name__}.")
+        sampler._construct_base_samples(posterior)
+        z = sampler.base_samples.detach().to(torch.float64)
+    return np.ascontiguousarray(z.reshape(len(z), -1, q).numpy())
