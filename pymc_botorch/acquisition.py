@@ -4,7 +4,7 @@ __all__ = ["compile_acqf"]
 
 import warnings
 
-from botorch.acquisition import AcquisitionFunction
+from botorch.acquisition import AcquisitionFunction, qLogNoisyExpectedImprovement
 from botorch.exceptions.errors import UnsupportedError
 
 from pymc_botorch.errors import PACKAGE_FOLDER
@@ -19,6 +19,9 @@ def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> Acquisiti
             if type(acqf) in readings:
                 read(acqf, 1)
                 return CompiledAcquisitionFunction(acqf, read)
+        if type(acqf) is qLogNoisyExpectedImprovement:
+            monte_carlo.read_noisy(acqf, 1)
+            return CompiledAcquisitionFunction(acqf, monte_carlo.read_noisy)
         raise UnsupportedError("nothing is known of its class")
     except UnsupportedError as error:
         message = f"This {type(acqf).__name__} cannot be compiled. {error}"

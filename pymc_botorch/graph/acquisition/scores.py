@@ -4,7 +4,7 @@ A batch's value depends on its own points only, so that one reverse pass through
 an acquisition function is told (incumbent, trade-off, base samples) are inputs: other values compile nothing.
 """
 
-__all__ = ["joint_score", "point_score", "sampled_point_score"]
+__all__ = ["joint_score", "named", "point_score", "sampled_point_score", "sampling_symbols", "unit_symbols"]
 
 import functools
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def point_score(formula: Formula, parameters: int, *, with_gradient: bool) -> Bu
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, *symbols, *cut.frozen], without_zero_steps(outputs)
 
-    return _named(build, "point_score", formula, with_gradient)
+    return named(build, "point_score", formula, with_gradient)
 
 
 @functools.cache
@@ -67,13 +67,13 @@ def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Buil
     def build(cut: CutPosterior) -> Compilable:
         cut = cut.expanded(exact=False)
         units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
-        z, best, symbols = _sampling_symbols(formula)
+        z, best, symbols = sampling_symbols(formula)
         utility = formula.utility(mean + z[:, 0][:, None] * sd, best[:, None], *symbols)
         value = formula.over_samples(utility)
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, z, best, *symbols, *cut.frozen], without_zero_steps(outputs)
 
-    return _named(build, "sampled_point_score", formula.utility, with_gradient)
+    return named(build, "sampled_point_score", formula.utility, with_gradient)
 
 
 @functools.cache
@@ -91,9 +91,9 @@ def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPos
 
     def build(cut: CutPosterior) -> Compilable:
         cut = cut.expanded(exact=False)
-        units, (offset, scale, _) = _unit_symbols()
-        z, best, symbols = _sampling_symbols(formula)
-        samples = offset + scale * (cut.mean + z @ cholesky(cut.cov).T)
+        units, (offset, scale, _) = unit_symbols()
+        z, best, symbols = sampling_symbols(formula)
+        samples = offset + scale * cut.mean + pt.abs(scale) * (z @ cholesky(cut.cov).T)
         value = formula.over_samples(formula.over_points(formula.utility(samples, best[:, None], *symbols), *symbols))
         outputs: list[Variable] = [value]
         if with_gradient:
@@ -103,28 +103,28 @@ def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPos
         outputs = fold_batches(vectorize_graph(plain, batch))
         return [batch[cut.X], *units, z, best, *symbols, *cut.frozen], outputs
 
-    return _named(build, "joint_score", formula.utility, with_gradient)
+    return named(build, "joint_score", formula.utility, with_gradient)
 
 
-def _named(build: Build[CutPosterior], kind: str, formula: Formula, with_gradient: bool) -> Build[CutPosterior]:
+def named(build: Build[CutPosterior], kind: str, formula: Formula, with_gradient: bool) -> Build[CutPosterior]:
     """Return a build with a name that says what decides it, as the index on disk takes it by its name."""
     build.__module__ = formula.__module__
     build.__qualname__ = f"{kind}({formula.__qualname__}, {with_gradient})"
     return build
 
 
-def _unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable, TensorVariable]]:
+def unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable, TensorVariable]]:
     offset, scale, floor = (pt.scalar(name, dtype="float64") for name in ("offset", "scale", "floor"))
     return [offset, scale, floor], (offset, scale, floor)
 
 
 def _in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Variable], TensorVariable, TensorVariable]:
     """Return the symbols of the units, and mean and sd in these."""
-    units, (offset, scale, floor) = _unit_symbols()
+    units, (offset, scale, floor) = unit_symbols()
     return units, offset + scale * mean, pt.sqrt(pt.maximum(scale**2 * variance, floor))
 
 
-def _sampling_symbols(formula: SamplesFormula) -> tuple[TensorVariable, TensorVariable, list[TensorVariable]]:
+def sampling_symbols(formula: SamplesFormula) -> tuple[TensorVariable, TensorVariable, list[TensorVariable]]:
     return pt.matrix("z", dtype="float64"), pt.vector("best", dtype="float64"), _numbers(formula.parameters)
 
 

@@ -3,6 +3,7 @@
 __all__ = [
     "CutPosterior",
     "batched",
+    "boundary_of",
     "cut_posterior",
     "frozen_arrays",
     "noise_of_data",
@@ -74,7 +75,7 @@ class CutPosterior:
 def cut_posterior(graph: PosteriorGraph) -> CutPosterior:
     """Return a posterior graph in two parts: one evaluated once for data and parameters, one at each set of new inputs."""
     outputs = weights_before_solves(slice_columns(with_marked_distances([graph.mean, graph.cov])), graph.X)
-    boundary = _boundary([graph.X], outputs)
+    boundary = boundary_of([graph.X], outputs)
     frozen = [variable.type(f"frozen_{i}") for i, variable in enumerate(boundary)]
     mean, cov = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
     (noise,) = differentiable([graph.noise])
@@ -123,7 +124,7 @@ def batched(variables: Sequence[Variable]) -> dict[Variable, Variable]:
     return {v: pt.tensor(v.name, dtype=v.type.dtype, shape=(None, *v.type.shape)) for v in variables}
 
 
-def _boundary(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:
+def boundary_of(sources: Sequence[Variable], outputs: Sequence[Variable]) -> list[Variable]:
     """Return what the part of the graph that depends on ``sources`` reads from the part that does not.
 
     Views are left on the live side, so that a matrix and its transpose are one variable.

@@ -12,7 +12,7 @@ from botorch.acquisition import AcquisitionFunction
 from scipy.special import logsumexp
 from torch import Tensor
 
-from pymc_botorch.graph.compiling.functions import Build
+from pymc_botorch.graph.compiling.functions import Build, as_input
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import CutPosterior
 from pymc_botorch.models.errors import botorch_errors
@@ -33,6 +33,7 @@ class Score:
         arguments: What it is given.
         log: Whether values are logarithms, of which draws are averaged as such.
         single: Whether each batch has one point, and the build takes these as ``N x d``.
+        needs_frozen: Whether the build takes the frozen arrays of the posterior last.
     """
 
     posteriors: Sequence[ConditionedPosterior]
@@ -40,12 +41,13 @@ class Score:
     arguments: Arguments
     log: bool
     single: bool
+    needs_frozen: bool = True
 
     def __call__(self, X: np.ndarray, *, with_gradient: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
         points = X[:, 0] if self.single else X
         build = self.build(with_gradient)
-        results = [p(build, points, *self.arguments(p, s)) for s, p in enumerate(self.posteriors)]
+        results = [self._evaluated(p, build, points, self.arguments(p, s)) for s, p in enumerate(self.posteriors)]
         if len(results) == 1:
             value, gradient = results[0][0], results[0][1] if with_gradient else None
         else:
@@ -56,6 +58,13 @@ class Score:
                 weights = (np.exp(values - value) if self.log else np.ones_like(values)) / len(values)
                 gradient = sum(w.reshape(-1, *[1] * (points.ndim - 1)) * r[1] for w, r in zip(weights, results, strict=True))
         return value, gradient if gradient is None or not self.single else gradient[:, None]
+
+    def _evaluated(
+        self, posterior: ConditionedPosterior, build: Build[CutPosterior], points: np.ndarray, arguments: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        if self.needs_frozen:
+            return posterior(build, points, *arguments)
+        return posterior.functions(build, as_input(points), *arguments)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """BoTorch's Monte Carlo acquisition functions, read as formulas of samples from a posterior with fixed base samples."""
 
-__all__ = ["FORMULAS", "read_monte_carlo"]
+__all__ = ["FORMULAS", "read_monte_carlo", "read_noisy"]
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from botorch.acquisition import (
     MCAcquisitionFunction,
     qExpectedImprovement,
     qLogExpectedImprovement,
+    qLogNoisyExpectedImprovement,
     qSimpleRegret,
     qUpperConfidenceBound,
 )
@@ -19,8 +20,9 @@ from botorch.sampling import IIDNormalSampler, SobolQMCNormalSampler, get_sample
 
 from pymc_botorch.graph.acquisition import formulas
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
+from pymc_botorch.graph.acquisition.noisy import baseline_arrays, noisy_joint_score, noisy_point_score
 from pymc_botorch.graph.acquisition.scores import joint_score, sampled_point_score
-from pymc_botorch.graph.compiling.functions import Build
+from pymc_botorch.graph.compiling.functions import Build, as_input
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import CutPosterior
 from pymc_botorch.models.acquisition.compiled import Score
@@ -63,8 +65,8 @@ def read_monte_carlo(acqf: MCAcquisitionFunction, q: int) -> Score:
     reading = FORMULAS[type(acqf)]
     formula, numbers = reading.formula(acqf), [np.array(value) for value in reading.numbers(acqf)]
     posteriors, scalarized = read_model(acqf.model, acqf.posterior_transform)
-    scalarized = _read_objective(acqf, scalarized)
-    z = _base_samples(acqf, q)  # s x S x q
+    scalarized, sign = _read_objective(acqf, scalarized)
+    z = sign * _base_samples(acqf, q)  # s x S x q
     best = torch.as_tensor(reading.best(acqf)).detach().to(torch.float64).reshape(-1).numpy()
     if len(best) not in (1, len(posteriors)):
         raise UnsupportedModelError(f"best_f has {len(best)} numbers, and not one, or one for each draw.")
@@ -77,17 +79,65 @@ def read_monte_carlo(acqf: MCAcquisitionFunction, q: int) -> Score:
         make = sampled_point_score if q == 1 else joint_score
         return make(formula, with_gradient=with_gradient)
 
-    return Score(posteriors, build, arguments, log=acqf._log, single=q == 1)
+    given = [arguments(posterior, s) for s, posterior in enumerate(posteriors)]
+    return Score(posteriors, build, lambda _, s: given[s], log=acqf._log, single=q == 1)
 
 
-def _read_objective(acqf: MCAcquisitionFunction, scalarized: Scalarized) -> Scalarized:
+def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
+    """Return the score of a noisy expected improvement, whose incumbents are samples at the points observed.
+
+    Raises:
+        UnsupportedError: If it is told something that no formula takes.
+    """
+    posteriors, scalarized = read_model(acqf.model, acqf.posterior_transform)
+    scalarized, sign = _read_objective(acqf, scalarized)
+    if not acqf._cache_root:
+        raise UnsupportedModelError("It keeps no root of its baseline (cache_root=False).")
+    if acqf.X_baseline.ndim != 2:
+        raise UnsupportedModelError(f"Its X_baseline has shape {tuple(acqf.X_baseline.shape)}, and not r x d.")
+    formula = _log_formula(acqf)
+    numbers = [np.array(number(name, getattr(acqf, name))) for name in ("tau_relu", "tau_max")]
+    z = sign * _noisy_base_samples(acqf, q)  # s x S x (r + q)
+    r = acqf.X_baseline.shape[-2]
+    best = acqf._baseline_best_f.detach().to(torch.float64).reshape(len(z), -1).numpy()
+    roots = acqf._baseline_L.detach().to(torch.float64).reshape(-1, r, r).numpy()
+    baseline = acqf.model._read_inputs(acqf.X_baseline)[1].numpy()
+    kept = [posterior(baseline_arrays, baseline) for posterior in posteriors]
+
+    def arguments(posterior: ConditionedPosterior, s: int) -> list[np.ndarray]:
+        own = [np.ascontiguousarray(array[:, s if array.shape[1] > 1 else 0]) for array in (z, best)]
+        root = as_input(roots[s if len(roots) > 1 else 0])
+        return [*scalarized.units(posterior, 0.0), *own, *numbers, root, *map(as_input, kept[s])]
+
+    given = [arguments(posterior, s) for s, posterior in enumerate(posteriors)]
+
+    def build(with_gradient: bool) -> Build[CutPosterior]:
+        make = noisy_point_score if q == 1 else noisy_joint_score
+        return make(formula, with_gradient=with_gradient)
+
+    return Score(posteriors, build, lambda _, s: given[s], log=True, single=q == 1, needs_frozen=False)
+
+
+def _noisy_base_samples(acqf: qLogNoisyExpectedImprovement, q: int) -> np.ndarray:
+    """Return the base samples that BoTorch takes for the baseline and ``q`` points: ``s x S x (r + q)``."""
+    with torch.no_grad():
+        X = torch.cat([acqf.X_baseline, acqf.X_baseline[:1].expand(q, -1)]).unsqueeze(0)
+        posterior = acqf.model.posterior(X, posterior_transform=acqf.posterior_transform)
+        acqf._set_sampler(q_in=q, posterior=posterior)
+        z = acqf.sampler.base_samples.detach().to(torch.float64)
+    return np.ascontiguousarray(z.reshape(len(z), -1, X.shape[-2]).numpy())
+
+
+def _read_objective(acqf: MCAcquisitionFunction, scalarized: Scalarized) -> tuple[Scalarized, float]:
+    """Return what is maximised, and the sign that base samples have in it."""
     if getattr(acqf, "_constraints", None) is not None:
         raise UnsupportedModelError("It has outcome constraints.")
     objective = acqf.objective
     if type(objective) is IdentityMCObjective:
-        return scalarized
+        return scalarized, 1.0
     if type(objective) is LinearMCObjective:
-        return scalarized.times(number("a weight", objective.weights))
+        weight = number("a weight", objective.weights)
+        return scalarized.times(weight), float(np.sign(weight))
     raise UnsupportedModelError(f"Its objective is a {type(objective).__name__}.")
 
 
