@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytensor.tensor as pt
-from pytensor.graph.basic import Variable
+from pytensor.gradient import DisconnectedGrad
+from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.linalg import cholesky, solve_triangular
@@ -25,6 +26,7 @@ from pymc_botorch.graph.posterior.cut import CutPosterior, batched, boundary_of
 from pymc_botorch.graph.posterior.pointwise import point_gradients, point_variances
 from pymc_botorch.graph.rewrites.cost import fold_batches
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
+from pymc_botorch.graph.rewrites.distance import SquareDistance, expand_distances
 from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 from pymc_botorch.graph.rewrites.subscripts import lift_subscripts
 from pymc_botorch.graph.traversal import nodes_between
@@ -114,41 +116,65 @@ def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
 
 
 def _blocks(cut: CutPosterior) -> _Blocks:
-    """Return the moments at new points and a baseline, each computed from its own points."""
-    cut, X = cut.expanded(exact=False), cut.X
+    """Return the moments at new points and a baseline, each computed from its own points: blocks of the moments at both."""
+    X = cut.X
     both, baseline, r = X.type("both"), X.type("baseline"), pt.lscalar("r")
     mean, cov = graph_replace([cut.mean, cut.cov], {X: both}, strict=False)
-    outputs: Sequence[Variable] = lift_subscripts([mean[r:], cov[r:, r:], cov[:r, r:]])
-    replacements: dict[Variable, Variable] = {}
-    for node in nodes_between(outputs):
-        if isinstance(node.op, Subtensor) and node.inputs[0] is both and isinstance(node.op.idx_list[0], slice):
-            rows, *_ = _indices(node)
-            if (
-                (rows.start is None) != (rows.stop is None)
-                and rows.step is None
-                and r in set(ancestors([rows.stop if rows.start is None else rows.start]))
-            ):
-                part = baseline if rows.start is None else X
-                replacements[node.outputs[0]] = part[(slice(None), *_indices(node)[1:])]
-    replacements |= {both: pt.join(0, baseline, X)} if not replacements else {}
-    outputs = graph_replace(outputs, replacements, strict=False)
-    if both in set(ancestors(outputs)):  # what could not be told apart
-        outputs = graph_replace(outputs, {both: pt.join(0, baseline, X)}, strict=False)
-    outputs = graph_replace(outputs, {r: baseline.shape[0]}, strict=False)
-    boundary = boundary_of([X], outputs)
+    within = [n for n in nodes_between([mean, cov]) if isinstance(n.op, SquareDistance) and n.inputs[0] is n.inputs[1]]
+    symbols = {node.outputs[0]: node.outputs[0].type(f"within_{i}") for i, node in enumerate(within)}
+    mean, cov = graph_replace([mean, cov], symbols, strict=False)
+    sides = {symbols[node.outputs[0]]: _about_baseline(node.inputs[0], both, baseline, X) for node in within}
+    # One at a time: PyTensor does not move a subscript into what others read too
+    lifted = [lift_subscripts([block])[0] for block in (mean[r:], cov[r:, r:], cov[:r, r:])]
+    replacements = {}
+    for node in nodes_between(lifted):
+        if isinstance(node.op, Subtensor) and r in set(ancestors(node.inputs[1:])):
+            replacements[node.outputs[0]] = _part(node, r, both, {True: baseline, False: X}, sides)
+    outputs = graph_replace(lifted, replacements, strict=False)
+    outputs = graph_replace(
+        outputs, {both: pt.join(0, baseline, X), r: baseline.shape[0]}, strict=False
+    )  # of which shapes are left
+    outputs = expand_distances(outputs, exact=False)
+    boundary = [v for v in boundary_of([X], outputs) if v.type.dtype == "float64" and v is not baseline]
     frozen = [variable.type(f"given_{i}") for i, variable in enumerate(boundary)]
     mean, cov, cross = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
-    return _Blocks(mean, cov, cross, frozen, boundary, baseline)
+    return _Blocks(mean, cov, cross, [*frozen, baseline], [*boundary, baseline], baseline)
 
 
-def _indices(node: Variable) -> list:
-    """Return the entries of a subscript, with variables in place of their positions."""
-    given = iter(node.inputs[1:])
+def _about_baseline(
+    scaled: TensorVariable, both: TensorVariable, baseline: TensorVariable, X: TensorVariable
+) -> dict[bool, TensorVariable]:
+    """Return scaled inputs of the baseline (True) and the new points about the centre of the baseline.
 
-    def entry(position: object) -> Variable | None:
-        return None if position is None else next(given)
+    A distance does not depend on the centre, but both sides need one.
+    """
+    centres = [node.outputs[0] for node in nodes_between([scaled]) if isinstance(node.op, DisconnectedGrad)]
+    of_baseline = {centre: graph_replace(centre, {both: baseline}, strict=False) for centre in centres}
+    scaled = graph_replace(scaled, of_baseline, strict=False)
+    return {known: graph_replace(scaled, {both: points}, strict=False) for known, points in ((True, baseline), (False, X))}
 
-    return [
-        slice(entry(one.start), entry(one.stop), entry(one.step)) if isinstance(one, slice) else next(given)
-        for one in node.op.idx_list
-    ]
+
+def _part(
+    node: Apply,
+    r: TensorVariable,
+    both: TensorVariable,
+    points: dict[bool, TensorVariable],
+    sides: dict[Variable, dict[bool, TensorVariable]],
+) -> Variable:
+    """Return the rows or columns that a subscript takes, computed from the points that they are of."""
+    (whole, *given), kept = node.inputs, []
+    rest, known = iter(given), []
+    for entry in node.op.idx_list:
+        if isinstance(entry, slice):
+            start, stop, step = (None if position is None else next(rest) for position in (entry.start, entry.stop, entry.step))
+            ends = [end for end in (start, stop) if end is not None]
+            if ends and r in set(ancestors(ends)):
+                known.append(start is None)
+                kept.append(slice(None))
+            else:
+                kept.append(slice(start, stop, step))
+        else:
+            kept.append(next(rest))
+    if whole in sides:
+        return SquareDistance()(*(sides[whole][one] for one in known))
+    return graph_replace(whole, {both: points[known[0]]}, strict=False)[tuple(kept)]

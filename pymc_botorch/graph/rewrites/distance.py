@@ -11,7 +11,7 @@ Upstream: https://github.com/pymc-devs/pymc/issues/1848 (the clip was its fix), 
 from differences, this module can go.
 """
 
-__all__ = ["expand_distances", "mark_distances"]
+__all__ = ["SquareDistance", "expand_distances", "mark_distances"]
 
 from collections.abc import Sequence
 from functools import reduce
