@@ -13,6 +13,7 @@ __all__ = [
     "SamplingResult",
     "cache_clear",
     "cache_info",
+    "compile_acqf",
     "compile_predict",
     "config",
     "gradient_posterior",
@@ -20,6 +21,8 @@ __all__ = [
     "symbolic_posterior",
     "wait_for_numba",
 ]
+
+from typing import TYPE_CHECKING, Any
 
 from pymc_botorch.config import config
 from pymc_botorch.errors import FitWarning
@@ -34,3 +37,15 @@ from pymc_botorch.models.gradient_posterior import GradientPosterior, gradient_p
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.predict import Prediction, Predictor, compile_predict
 from pymc_botorch.symbolic import symbolic_gradients, symbolic_posterior
+
+if TYPE_CHECKING:
+    from pymc_botorch.acquisition import compile_acqf
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs ``botorch.acquisition`` when it is first asked for: that takes a second."""
+    if name == "compile_acqf":
+        from pymc_botorch.acquisition import compile_acqf
+
+        return compile_acqf
+    raise AttributeError(f"module 'pymc_botorch' has no attribute {name!r}")

@@ -10,22 +10,54 @@ from botorch.exceptions.errors import UnsupportedError
 from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.models.acquisition import analytic, monte_carlo
 from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
+from pymc_botorch.models.errors import UnsupportedModelError
+
+READERS = {
+    **dict.fromkeys(analytic.FORMULAS, analytic.read_analytic),
+    **dict.fromkeys(monte_carlo.FORMULAS, monte_carlo.read_monte_carlo),
+    qLogNoisyExpectedImprovement: monte_carlo.read_noisy,
+}
 
 
 def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> AcquisitionFunction:
-    """Return an acquisition function with the same values, computed with their gradients by one compiled function."""
+    """Return an acquisition function with the same values, computed with their gradients by one compiled function.
+
+    It is compiled once for a structure of model and a class: other data, hyperparameters, incumbents, base samples and numbers
+    of points compile nothing.
+
+    Args:
+        acqf: One of BoTorch's on a model of this package: ``ExpectedImprovement``, ``LogExpectedImprovement``,
+            ``ProbabilityOfImprovement``, ``LogProbabilityOfImprovement``, ``UpperConfidenceBound``, ``PosteriorMean``,
+            ``PosteriorStandardDeviation``, ``qExpectedImprovement``, ``qLogExpectedImprovement``,
+            ``qLogNoisyExpectedImprovement``, ``qSimpleRegret`` or ``qUpperConfidenceBound``. A subclass of these is not one.
+        strict: Whether to refuse what cannot be compiled; else it is returned as it is, with a warning.
+
+    Returns:
+        An ``AcquisitionFunction`` of ``... x q x d`` points in raw units, for ``optimize_acqf``; over draws it averages as the
+        original does.
+
+    Raises:
+        UnsupportedError: If the acquisition function, or what it was told, is not among these.
+
+    Example:
+        >>> import torch, pymc_botorch
+        >>> from botorch.acquisition import LogExpectedImprovement
+        >>> X = torch.rand(8, 2, dtype=torch.double)
+        >>> model = pymc_botorch.PyMCGP(X, X.sum(-1, keepdim=True)).fit()
+        >>> acqf = pymc_botorch.compile_acqf(LogExpectedImprovement(model, best_f=1.5))
+        >>> acqf(torch.rand(5, 1, 2, dtype=torch.double)).shape
+        torch.Size([5])
+    """
     try:
-        for readings, read in ((analytic.FORMULAS, analytic.read_analytic), (monte_carlo.FORMULAS, monte_carlo.read_monte_carlo)):
-            if type(acqf) in readings:
-                read(acqf, 1)
-                return CompiledAcquisitionFunction(acqf, read)
-        if type(acqf) is qLogNoisyExpectedImprovement:
-            monte_carlo.read_noisy(acqf, 1)
-            return CompiledAcquisitionFunction(acqf, monte_carlo.read_noisy)
-        raise UnsupportedError("nothing is known of its class")
+        read = READERS.get(type(acqf))
+        if read is None:
+            raise UnsupportedModelError("Nothing is known of its class.")
+        compiled = CompiledAcquisitionFunction(acqf, read)
+        compiled.score(1)
     except UnsupportedError as error:
         message = f"This {type(acqf).__name__} cannot be compiled. {error}"
         if strict:
-            raise UnsupportedError(message) from error
+            raise UnsupportedModelError(f"{message} Use it as it is.") from error
         warnings.warn(f"{message} It is returned as it is.", UserWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
         return acqf
+    return compiled

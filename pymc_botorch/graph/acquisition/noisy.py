@@ -1,7 +1,7 @@
 """Acquisition functions of samples at new points jointly with samples at known ones (a baseline), whose root is kept.
 
-With ``b`` the baseline, ``C`` the posterior covariance and ``L_b`` the Cholesky factor of ``C_bb``, the rows of the joint factor at
-new points are ``A' = (L_b⁻¹ C_b*)'`` and the factor of ``C_** - A'A``. What the new points do not change is computed once.
+With ``b`` the baseline, ``C`` the posterior covariance and ``L_b`` the Cholesky factor of ``C_bb``, the rows of the joint factor
+at new points are ``A' = (L_b⁻¹ C_b*)'`` and the factor of ``C_** - A'A``. What the new points do not change is computed once.
 """
 
 __all__ = ["baseline_arrays", "noisy_joint_score", "noisy_point_score"]
@@ -67,9 +67,9 @@ def noisy_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
         with_gradient: Whether to compute the gradient.
 
     Returns:
-        Build of ``X, offset, scale, floor, z, best, *parameters, root, *arrays -> value, gradient``: ``N x d``, base samples ``s x
-        (r + 1)``, ``s`` incumbents, the factor ``r x r`` at the baseline in the units of the outcome and its arrays, to ``N`` and
-        ``N x d``.
+        Build of ``X, offset, scale, floor, z, best, *parameters, root, *arrays -> value, gradient``: ``N x d``, base samples
+        ``s x (r + 1)``, ``s`` incumbents, the factor ``r x r`` at the baseline in the units of the outcome and its arrays, to
+        ``N`` and ``N x d``.
     """
 
     def build(cut: CutPosterior) -> Compilable:

@@ -114,6 +114,7 @@ def named(build: Build[CutPosterior], kind: str, formula: Formula, with_gradient
 
 
 def unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable, TensorVariable]]:
+    """Return symbols of offset, scale and smallest variance, as a list and one by one."""
     offset, scale, floor = (pt.scalar(name, dtype="float64") for name in ("offset", "scale", "floor"))
     return [offset, scale, floor], (offset, scale, floor)
 
@@ -125,6 +126,7 @@ def _in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Vari
 
 
 def sampling_symbols(formula: SamplesFormula) -> tuple[TensorVariable, TensorVariable, list[TensorVariable]]:
+    """Return symbols of base samples, incumbents and a formula's parameters."""
     return pt.matrix("z", dtype="float64"), pt.vector("best", dtype="float64"), _numbers(formula.parameters)
 
 

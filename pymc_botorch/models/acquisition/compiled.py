@@ -15,8 +15,9 @@ from torch import Tensor
 from pymc_botorch.graph.compiling.functions import Build, as_input
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import CutPosterior
+from pymc_botorch.models.categories import warn_of_values_between
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.posterior.arrays import to_numpy, to_torch, without_nan
+from pymc_botorch.models.posterior.arrays import cotangent, to_numpy, to_torch, without_nan
 from pymc_botorch.models.posterior.functions import Bars, evaluate, is_transformed
 
 type Arguments = Callable[[ConditionedPosterior, int], Sequence[np.ndarray]]
@@ -67,6 +68,10 @@ class Score:
         return posterior.functions(build, as_input(points), *arguments)
 
 
+class NoFactorError(Exception):
+    """A covariance has no Cholesky factor, so that there are no samples."""
+
+
 @dataclass(frozen=True)
 class _ScoreAt:
     """A score as a function of tensors, whose gradient is computed with its value."""
@@ -79,6 +84,8 @@ class _ScoreAt:
         points, spoilt = without_nan(to_numpy(X))
         with botorch_errors():
             value, gradient = self.score(points, with_gradient=self.with_gradient)
+        if np.isnan(value).any():
+            raise NoFactorError
         if spoilt is not None:
             value[spoilt.any(-1)] = np.nan
             if gradient is not None:
@@ -88,51 +95,67 @@ class _ScoreAt:
     def pull_back(self, X: Tensor, gradient: np.ndarray, bars: Bars) -> np.ndarray:
         """Return the gradient, scaled."""
         (bar,) = bars
-        assert bar is not None
-        return to_numpy(bar)[:, None, None] * gradient
+        return cotangent(bar, len(X))[:, None, None] * gradient
 
 
 class CompiledAcquisitionFunction(AcquisitionFunction):
     """An acquisition function with the values of another of BoTorch's, computed with their gradients by one compiled function.
 
+    What the other was told (incumbent, trade-off, base samples) is read when a number of points is first asked for, and again
+    after ``set_X_pending`` or a fit of the model.
+
     Attributes:
         original: The acquisition function that it was made from.
     """
 
-    def __init__(self, original: AcquisitionFunction, score: Callable[[AcquisitionFunction, int], Score]) -> None:
+    def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], Score]) -> None:
         super().__init__(model=original.model)
         self.original = original
-        self._make_score = score
+        self._read = read
+        self._state: object = None
         self._scores: dict[int, Score] = {}  # by number of points
 
     @property
-    def X_pending(self) -> Tensor | None:  # noqa: N802  # BoTorch's name
-        """Points that are being observed."""
+    def X_pending(self) -> Tensor | None:
+        """Points that are being observed, where the original joins them to new ones."""
         return getattr(self.original, "X_pending", None)
 
     @X_pending.setter
-    def X_pending(self, X_pending: Tensor | None) -> None:  # noqa: N802
+    def X_pending(self, X_pending: Tensor | None) -> None:
         if X_pending is not None:
             self.set_X_pending(X_pending)
 
     def set_X_pending(self, X_pending: Tensor | None = None) -> None:
-        """Say which points are being observed; arguments as of the original."""
+        """Say which points are being observed, as to the original."""
         self.original.set_X_pending(X_pending)
         self._scores.clear()
 
+    def score(self, q: int) -> Score:
+        """Return the compiled score for batches of ``q`` points."""
+        if self._state is not (state := getattr(self.model, "state", None)):  # any model but ours is refused below
+            self._state = state
+            self._scores.clear()
+        if q not in self._scores:
+            self._scores[q] = self._read(self.original, q)
+        return self._scores[q]
+
     def forward(self, X: Tensor) -> Tensor:
-        """Return the values ``...`` of batches ``... x q x d``."""
+        """Return the values ``...`` of batches ``... x q x d``, in raw units, as the original does."""
+        if X.ndim < 2:
+            raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
         if (pending := self.X_pending) is not None:
             X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
-        q = X.shape[-2]
-        if q not in self._scores:
-            self._scores[q] = self._make_score(self.original, q)
-        score = self._scores[q]
+        score = self.score(X.shape[-2])
         inputs = self.model._read_inputs(X)[1]
+        if inputs.requires_grad and self.model.state.index_columns:
+            warn_of_values_between(self.model, self.model.state.index_columns, inputs)
         batch = inputs.shape[:-2]
         flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
         with_gradient = is_transformed() or (torch.is_grad_enabled() and flat.requires_grad)
-        (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
+        try:
+            (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
+        except NoFactorError:  # BoTorch tries again with more and more jitter
+            return self.original(X[..., : X.shape[-2] - (0 if pending is None else pending.shape[-2]), :])
         return (value if len(batch) == 1 else value.reshape(batch or (1,))).to(X.dtype)
 
     def __getattr__(self, name: str) -> Any:

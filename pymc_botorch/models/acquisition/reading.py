@@ -42,6 +42,8 @@ def read_model(model: Model, posterior_transform: PosteriorTransform | None) -> 
     """
     if not isinstance(model, AbstractPyMCGP):
         raise UnsupportedModelError(f"Its model is a {type(model).__name__}, and not a PyMCGP or FullyBayesianPyMCGP.")
+    if getattr(getattr(model, "input_transform", None), "is_one_to_many", False):
+        raise UnsupportedModelError("The input transform of its model makes several points of one.")
     state = model.state
     if state.outcome_scale.transform is not None:
         kind = type(state.outcome_scale.transform).__name__
