@@ -19,7 +19,6 @@ from botorch.acquisition.analytic import AnalyticAcquisitionFunction, LogProbabi
 
 from pymc_botorch.graph.acquisition import formulas
 from pymc_botorch.graph.acquisition.scores import point_score
-from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.models.acquisition.compiled import Score
 from pymc_botorch.models.acquisition.reading import number, read_model
 
@@ -60,9 +59,7 @@ def read_analytic(acqf: AnalyticAcquisitionFunction, q: int) -> Score:
     posteriors, scalarized = read_model(acqf.model, acqf.posterior_transform)
     signed = scalarized if isinstance(acqf, PosteriorStandardDeviation) else scalarized.times(_sign(acqf))
 
-    def arguments(posterior: ConditionedPosterior, _: int) -> list[np.ndarray]:
-        return [*signed.units(posterior, SMALLEST_VARIANCE), *given]
-
+    arguments = [[*signed.units(posterior, SMALLEST_VARIANCE), *given] for posterior in posteriors]
     build = partial(_build, formula, len(given))
     return Score(posteriors, build, arguments, log=getattr(acqf, "_log", False), single=True)
 

@@ -20,9 +20,6 @@ from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.posterior.arrays import cotangent, to_numpy, to_torch, without_nan
 from pymc_botorch.models.posterior.functions import Bars, evaluate, is_transformed
 
-type Arguments = Callable[[ConditionedPosterior, int], Sequence[np.ndarray]]
-"""What a build is given at each posterior and its number, but for points and frozen arrays."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -31,7 +28,7 @@ class Score:
     Attributes:
         posteriors: One, or one for each draw.
         build: Of whether there is to be a gradient: the function to be compiled.
-        arguments: What it is given.
+        arguments: What it is given for each posterior, between points and frozen arrays.
         log: Whether values are logarithms, of which draws are averaged as such.
         single: Whether each batch has one point, and the build takes these as ``N x d``.
         needs_frozen: Whether the build takes the frozen arrays of the posterior last.
@@ -39,7 +36,7 @@ class Score:
 
     posteriors: Sequence[ConditionedPosterior]
     build: Callable[[bool], Build[CutPosterior]]
-    arguments: Arguments
+    arguments: Sequence[Sequence[np.ndarray]]
     log: bool
     single: bool
     needs_frozen: bool = True
@@ -48,7 +45,7 @@ class Score:
         """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
         points = X[:, 0] if self.single else X
         build = self.build(with_gradient)
-        results = [self._evaluated(p, build, points, self.arguments(p, s)) for s, p in enumerate(self.posteriors)]
+        results = [self._evaluated(p, build, points, given) for p, given in zip(self.posteriors, self.arguments, strict=True)]
         if len(results) == 1:
             value, gradient = results[0][0], results[0][1] if with_gradient else None
         else:
@@ -84,7 +81,7 @@ class _ScoreAt:
         points, spoilt = without_nan(to_numpy(X))
         with botorch_errors():
             value, gradient = self.score(points, with_gradient=self.with_gradient)
-        if np.isnan(value).any():
+        if (total := value.sum()) != total:  # quicker than to ask for NaN
             raise NoFactorError
         if spoilt is not None:
             value[spoilt.any(-1)] = np.nan
@@ -112,13 +109,14 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
         super().__init__(model=original.model)
         self.original = original
         self._read = read
+        self._may_have_pending = hasattr(original, "X_pending")
         self._state: object = None
         self._scores: dict[int, Score] = {}  # by number of points
 
     @property
     def X_pending(self) -> Tensor | None:
         """Points that are being observed, where the original joins them to new ones."""
-        return getattr(self.original, "X_pending", None)
+        return self.original.X_pending if self._may_have_pending else None
 
     @X_pending.setter
     def X_pending(self, X_pending: Tensor | None) -> None:
@@ -132,7 +130,10 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
 
     def score(self, q: int) -> Score:
         """Return the compiled score for batches of ``q`` points."""
-        if self._state is not (state := getattr(self.model, "state", None)):  # any model but ours is refused below
+        return self._score_of(q, getattr(self.model, "state", None))  # any model but ours is refused when it is read
+
+    def _score_of(self, q: int, state: object) -> Score:
+        if self._state is not state:
             self._state = state
             self._scores.clear()
         if q not in self._scores:
@@ -143,20 +144,23 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
         """Return the values ``...`` of batches ``... x q x d``, in raw units, as the original does."""
         if X.ndim < 2:
             raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
-        if (pending := self.X_pending) is not None:
+        new, pending, model = X, self.X_pending, self.model
+        if pending is not None:
             X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
-        score = self.score(X.shape[-2])
-        inputs = self.model._read_inputs(X)[1]
-        if inputs.requires_grad and self.model.state.index_columns:
-            warn_of_values_between(self.model, self.model.state.index_columns, inputs)
-        batch = inputs.shape[:-2]
+        state, inputs = model.state, model._read_inputs(X)[1]
+        score = self._score_of(X.shape[-2], state)
+        has_gradient = inputs.requires_grad
+        if has_gradient and state.index_columns:
+            warn_of_values_between(model, state.index_columns, inputs)
         flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
-        with_gradient = is_transformed() or (torch.is_grad_enabled() and flat.requires_grad)
+        with_gradient = is_transformed() or (has_gradient and torch.is_grad_enabled())
         try:
             (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
         except NoFactorError:  # BoTorch tries again with more and more jitter
-            return self.original(X[..., : X.shape[-2] - (0 if pending is None else pending.shape[-2]), :])
-        return (value if len(batch) == 1 else value.reshape(batch or (1,))).to(X.dtype)
+            return self.original(new)
+        if X.dtype is not torch.float64:
+            value = value.to(X.dtype)
+        return value if inputs.ndim == 3 else value.reshape(inputs.shape[:-2] or (1,))
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""

@@ -80,7 +80,7 @@ def read_monte_carlo(acqf: MCAcquisitionFunction, q: int) -> Score:
         return make(formula, with_gradient=with_gradient)
 
     given = [arguments(posterior, s) for s, posterior in enumerate(posteriors)]
-    return Score(posteriors, build, lambda _, s: given[s], log=acqf._log, single=q == 1)
+    return Score(posteriors, build, given, log=acqf._log, single=q == 1)
 
 
 def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
@@ -115,7 +115,7 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
         make = noisy_point_score if q == 1 else noisy_joint_score
         return make(formula, with_gradient=with_gradient)
 
-    return Score(posteriors, build, lambda _, s: given[s], log=True, single=q == 1, needs_frozen=False)
+    return Score(posteriors, build, given, log=True, single=q == 1, needs_frozen=False)
 
 
 def _noisy_base_samples(acqf: qLogNoisyExpectedImprovement, q: int) -> np.ndarray:
