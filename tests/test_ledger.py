@@ -25,8 +25,14 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import torch
-from botorch.acquisition import LogExpectedImprovement
+from botorch.acquisition import (
+    LogExpectedImprovement,
+    qLogExpectedImprovement,
+    qLogNoisyExpectedImprovement,
+    qUpperConfidenceBound,
+)
 from botorch.acquisition.cached_cholesky import supports_cache_root
+from botorch.acquisition.objective import IdentityMCObjective
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.gpytorch import GPyTorchModel
@@ -35,6 +41,7 @@ from botorch.models.transforms.input import Normalize
 from botorch.models.transforms.outcome import Standardize
 from botorch.posteriors import GPyTorchPosterior, TransformedPosterior
 from botorch.posteriors.fully_bayesian import MCMC_DIM, GaussianMixturePosterior
+from botorch.sampling import SobolQMCNormalSampler
 from gpytorch.distributions import MultitaskMultivariateNormal, MultivariateNormal
 from gpytorch.likelihoods import FixedNoiseGaussianLikelihood, GaussianLikelihood
 from gpytorch.models import GP
@@ -1020,7 +1027,6 @@ def test_posteriors_are_recognised_by_their_exact_type() -> None:
 
 def test_samplers_are_chosen_by_the_class_of_the_distribution() -> None:
     from botorch.sampling.get_sampler import get_sampler
-    from botorch.sampling.normal import SobolQMCNormalSampler
 
     from pymc_botorch.models.posterior.normal import PosteriorNormal
 
@@ -1844,6 +1850,53 @@ def test_modules_have_the_names_that_we_import(library: str) -> None:
         except ImportError:
             missing.append(one)
     assert not missing
+
+
+# Acquisition functions
+
+
+def some_data() -> tuple[Tensor, Tensor]:
+    X = torch.rand(6, 2, generator=torch.Generator().manual_seed(1), **DOUBLE)
+    return X, X.sin().sum(-1, keepdim=True) - 0.9
+
+
+def test_samplers_keep_base_samples_of_the_shape_of_a_posterior() -> None:
+    model = SingleTaskGP(*some_data()).eval()
+    acqf = qLogExpectedImprovement(model, 0.0)
+    assert acqf.sampler is None
+    assert len(acqf._default_sample_shape) == 1
+    sampler = SobolQMCNormalSampler(torch.Size([8]), seed=1)
+    sampler._construct_base_samples(model.posterior(torch.rand(5, 3, 2, **DOUBLE)))
+    kept = sampler.base_samples
+    assert kept.shape == (8, 1, 3)
+    sampler._construct_base_samples(model.posterior(torch.rand(1, 3, 2, **DOUBLE)))
+    assert sampler.base_samples is kept
+
+
+def test_monte_carlo_functions_keep_what_they_were_told() -> None:
+    model = SingleTaskGP(*some_data()).eval()
+    acqf = qLogExpectedImprovement(model, 0.5, fat=False, tau_max=0.1, tau_relu=0.2)
+    assert (acqf._fat, acqf.tau_max, acqf.tau_relu, float(acqf.best_f), acqf._constraints) == (False, 0.1, 0.2, 0.5, None)
+    assert type(acqf.objective) is IdentityMCObjective
+    assert acqf._log
+    assert not qUpperConfidenceBound(model, 0.3)._log
+    assert qUpperConfidenceBound(model, 0.3).beta_prime == pytest.approx((0.3 * np.pi / 2) ** 0.5)
+    assert LogExpectedImprovement(model, 0.0)._log
+
+
+def test_noisy_functions_keep_the_root_of_their_baseline() -> None:
+    X, Y = some_data()
+    model = SingleTaskGP(X, Y).eval()
+    sampler = SobolQMCNormalSampler(torch.Size([8]), seed=1)
+    acqf = qLogNoisyExpectedImprovement(model, X, sampler=sampler, prune_baseline=False)
+    assert acqf._cache_root
+    assert torch.equal(acqf.X_baseline, X)
+    assert acqf._baseline_L.shape == (len(X), len(X))
+    assert acqf._baseline_best_f.numel() == 8
+    of_baseline = acqf.sampler.base_samples.clone()
+    acqf._set_sampler(q_in=2, posterior=model.posterior(torch.cat([X, X[:2]]).unsqueeze(0)))
+    assert acqf.sampler.base_samples.shape == (8, 1, len(X) + 2)
+    assert torch.equal(acqf.sampler.base_samples[..., : len(X)].flatten(), of_baseline.flatten())
 
 
 # The page

@@ -93,7 +93,7 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
         """
         if output_indices not in (None, [0], [-1]):
             raise UnsupportedModelError(f"output_indices is {output_indices}, but there is one outcome. Pass None or [0].")
-        X, inputs = self._read_inputs(X)
+        X, inputs = self.read_inputs(X)
         state = self.state
         if inputs.requires_grad and state.index_columns:
             warn_of_values_between(self, state.index_columns, inputs)
@@ -141,7 +141,7 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
         Y, noise = as_column("Y", Y), None if noise is None else as_column("noise", noise)
         if Y.ndim < 2 or Y.shape[-1] != 1:
             raise BotorchTensorDimensionError(f"Y has shape {tuple(Y.shape)}. Pass observations ... x q x 1 of the one outcome.")
-        X, inputs = self._read_inputs(X)
+        X, inputs = self.read_inputs(X)
         targets = self.outcome_scale.to_gp(Y.to(torch.float64), inputs)
         if noise is not None and noise.shape[-1:] != (1,):
             raise BotorchTensorDimensionError(f"noise has shape {tuple(noise.shape)}. Pass variances of the shape of Y.")

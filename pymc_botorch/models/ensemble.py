@@ -94,7 +94,7 @@ class AbstractEnsemble(AbstractBuiltGP):
             UnsupportedError: If another outcome is asked for, or noise of a latent gp; if the batches of ``X`` do not fit those
                 of a fantasy model.
         """
-        X, _ = self._read_inputs(X)  # checks them
+        X, _ = self.read_inputs(X)  # checks them
         self._check_batches(X)
         posterior = super().posterior(X.unsqueeze(MCMC_DIM), output_indices, observation_noise, posterior_transform)
         return GaussianMixturePosterior(posterior.distribution) if type(posterior) is GPyTorchPosterior else posterior

@@ -32,7 +32,7 @@ class InputsMixin:
     def _training(self) -> TrainingTensors:
         """The training data, known before there is a state."""
 
-    def _read_inputs(self, X: ArrayLike) -> tuple[Tensor, Tensor]:
+    def read_inputs(self, X: ArrayLike) -> tuple[Tensor, Tensor]:
         """Return new inputs as a tensor ``... x q x d``, and the same as the gp takes them, in float64; in evaluation mode.
 
         An input transform that applies to predictions only may append columns (environmental variables) or make several points

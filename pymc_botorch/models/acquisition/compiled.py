@@ -147,7 +147,7 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
         new, pending, model = X, self.X_pending, self.model
         if pending is not None:
             X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
-        state, inputs = model.state, model._read_inputs(X)[1]
+        state, inputs = model.state, model.read_inputs(X)[1]
         score = self._score_of(X.shape[-2], state)
         has_gradient = inputs.requires_grad
         if has_gradient and state.index_columns:

@@ -101,7 +101,7 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
     r = acqf.X_baseline.shape[-2]
     best = acqf._baseline_best_f.detach().to(torch.float64).reshape(len(z), -1).numpy()
     roots = acqf._baseline_L.detach().to(torch.float64).reshape(-1, r, r).numpy()
-    baseline = acqf.model._read_inputs(acqf.X_baseline)[1].numpy()
+    baseline = acqf.model.read_inputs(acqf.X_baseline)[1].numpy()
     kept = [posterior(baseline_arrays, baseline) for posterior in posteriors]
 
     def arguments(posterior: ConditionedPosterior, s: int) -> list[np.ndarray]:
