@@ -42,9 +42,9 @@ class SamplesFormula(NamedTuple):
     """An acquisition function of samples from a posterior.
 
     Attributes:
-        utility: Of samples ``s x ... x q``, ``best`` that broadcasts to them, and ``parameters``: of their shape.
-        over_points: Reduces the last axis, given ``parameters``; that of one point is the point's.
-        over_samples: Reduces the first axis.
+        utility: Of samples ``... x s``, incumbents ``s`` and ``parameters``: of their shape.
+        over_points: Reduces utilities ``... x q x s`` to ``... x s``, given ``parameters``; that of one point is its own.
+        over_samples: Reduces the last axis.
         parameters: Number of its parameters, all of them numbers.
     """
 
@@ -127,8 +127,8 @@ def log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorVa
     """Return the logarithm of a smooth ``max(samples - best, 0)`` (Ament et al. 2023, section 4.2 and appendix A.4).
 
     Args:
-        samples: Of the function, ``... x q``.
-        best: The value to improve on, broadcastable to it.
+        samples: Of the function.
+        best: The value to improve on, broadcastable to them.
         tau: Width of the smoothing, in the units of the function.
         fat: Whether it falls like ``1 / x²`` below ``best``, and not exponentially.
     """
@@ -140,22 +140,25 @@ def log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorVa
 
 
 def fat_maximum(values: TensorVariable, tau: TensorVariable) -> TensorVariable:
-    """Return a smooth maximum over the last axis whose gradient falls like a power of the distance to it, not exponentially."""
-    top = values.max(axis=-1, keepdims=True)
+    """Return a smooth maximum over the points, ``... x q x s`` to ``... x s``.
+
+    Its gradient falls like a power of the distance to the maximum, not exponentially.
+    """
+    top = values.max(axis=-2, keepdims=True)
     below = (top - values) / tau
-    return top[..., 0] + tau * pt.log((2.0 / (2.0 + 2.0 * below + below**2)).sum(axis=-1))
+    return top[..., 0, :] + tau * pt.log((2.0 / (2.0 + 2.0 * below + below**2)).sum(axis=-2))
 
 
 def smooth_maximum(values: TensorVariable, tau: TensorVariable) -> TensorVariable:
-    """Return ``tau log sum exp(values / tau)`` over the last axis."""
-    top = values.max(axis=-1, keepdims=True)
-    return top[..., 0] + tau * pt.log(pt.exp((values - top) / tau).sum(axis=-1))
+    """Return ``tau log sum exp(values / tau)`` over the points, ``... x q x s`` to ``... x s``."""
+    top = values.max(axis=-2, keepdims=True)
+    return top[..., 0, :] + tau * pt.log(pt.exp((values - top) / tau).sum(axis=-2))
 
 
 def log_mean_exp(values: TensorVariable) -> TensorVariable:
-    """Return the logarithm of the mean of ``exp(values)`` over the first axis."""
-    top = values.max(axis=0, keepdims=True)
-    return top[0] + pt.log(pt.exp(values - top).mean(axis=0))
+    """Return the logarithm of the mean of ``exp(values)`` over samples, the last axis."""
+    top = values.max(axis=-1, keepdims=True)
+    return top[..., 0] + pt.log(pt.exp(values - top).mean(axis=-1))
 
 
 def _improvement(samples: TensorVariable, best: TensorVariable) -> TensorVariable:
@@ -171,7 +174,7 @@ def _log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorV
 
 
 def _confidence_bound(samples: TensorVariable, _: TensorVariable, width: TensorVariable) -> TensorVariable:
-    mean = samples.mean(axis=0)
+    mean = samples.mean(axis=-1, keepdims=True)
     return mean + width * pt.abs(samples - mean)
 
 
@@ -188,11 +191,11 @@ def _sample(samples: TensorVariable, _: TensorVariable) -> TensorVariable:
 
 
 def _maximum(values: TensorVariable, *_: TensorVariable) -> TensorVariable:
-    return values.max(axis=-1)
+    return values.max(axis=-2)
 
 
 def _mean(values: TensorVariable) -> TensorVariable:
-    return values.mean(axis=0)
+    return values.mean(axis=-1)
 
 
 Q_EXPECTED_IMPROVEMENT = SamplesFormula(_improvement, _maximum, _mean, 0)

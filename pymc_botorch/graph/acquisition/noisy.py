@@ -8,15 +8,16 @@ __all__ = ["baseline_arrays", "noisy_joint_score", "noisy_point_score"]
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedGrad
-from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
+from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.linalg import cholesky, solve_triangular
-from pytensor.tensor.subtensor import Subtensor
+from pytensor.tensor.math import Dot
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
@@ -28,8 +29,7 @@ from pymc_botorch.graph.rewrites.cost import fold_batches
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
 from pymc_botorch.graph.rewrites.distance import SquareDistance, expand_distances
 from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
-from pymc_botorch.graph.rewrites.subscripts import lift_subscripts
-from pymc_botorch.graph.traversal import nodes_between
+from pymc_botorch.graph.traversal import core_op, nodes_between
 
 
 class _Blocks(NamedTuple):
@@ -68,7 +68,7 @@ def noisy_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
 
     Returns:
         Build of ``X, offset, scale, floor, z, best, *parameters, root, *arrays -> value, gradient``: ``N x d``, base samples
-        ``s x (r + 1)``, ``s`` incumbents, the factor ``r x r`` at the baseline in the units of the outcome and its arrays, to
+        ``(r + 1) x s``, ``s`` incumbents, the factor ``r x r`` at the baseline in the units of the outcome and its arrays, to
         ``N`` and ``N x d``.
     """
 
@@ -79,8 +79,8 @@ def noisy_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
         half = solve_triangular(root, scale**2 * blocks.cross, lower=True, b_ndim=2)  # r x N
         left = scale**2 * point_variances(blocks.cov, cut.X) - (half**2).sum(axis=0)
         r = root.shape[0]
-        samples = offset + scale * blocks.mean + z[:, :r] @ half + z[:, r][:, None] * pt.sqrt(pt.maximum(left, floor))
-        value = formula.over_samples(formula.utility(samples, best[:, None], *symbols))
+        samples = offset + (scale * blocks.mean)[:, None] + half.T @ z[:r] + pt.sqrt(pt.maximum(left, floor))[:, None] * z[r]
+        value = formula.over_samples(formula.utility(samples, best, *symbols))
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, z, best, *symbols, root, *blocks.frozen], without_zero_steps(outputs)
 
@@ -91,7 +91,7 @@ def noisy_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
 def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPosterior]:
     """Return the build of an acquisition function of joint samples at the points of each batch.
 
-    It takes and returns what :func:`noisy_point_score` does, with ``X`` ``b x q x d``, base samples ``s x (r + q)``, values ``b``
+    It takes and returns what :func:`noisy_point_score` does, with ``X`` ``b x q x d``, base samples ``(r + q) x s``, values ``b``
     and gradients ``b x q x d``. NaN where a covariance has no Cholesky factor.
     """
 
@@ -102,8 +102,8 @@ def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
         half = solve_triangular(root, scale**2 * blocks.cross, lower=True, b_ndim=2)  # r x q
         left = cholesky(scale**2 * blocks.cov - half.T @ half)
         r = root.shape[0]
-        samples = offset + scale * blocks.mean + z[:, :r] @ half + z[:, r:] @ left.T
-        value = formula.over_samples(formula.over_points(formula.utility(samples, best[:, None], *symbols), *symbols))
+        samples = offset + (scale * blocks.mean)[:, None] + half.T @ z[:r] + left @ z[r:]
+        value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
         outputs: list[Variable] = [value]
         if with_gradient:
             outputs.append(pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore"))
@@ -116,65 +116,68 @@ def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
 
 
 def _blocks(cut: CutPosterior) -> _Blocks:
-    """Return the moments at new points and a baseline, each computed from its own points: blocks of the moments at both."""
-    X = cut.X
-    both, baseline, r = X.type("both"), X.type("baseline"), pt.lscalar("r")
-    mean, cov = graph_replace([cut.mean, cut.cov], {X: both}, strict=False)
-    within = [n for n in nodes_between([mean, cov]) if isinstance(n.op, SquareDistance) and n.inputs[0] is n.inputs[1]]
-    symbols = {node.outputs[0]: node.outputs[0].type(f"within_{i}") for i, node in enumerate(within)}
-    mean, cov = graph_replace([mean, cov], symbols, strict=False)
-    sides = {symbols[node.outputs[0]]: _about_baseline(node.inputs[0], both, baseline, X) for node in within}
-    # One at a time: PyTensor does not move a subscript into what others read too
-    lifted = [lift_subscripts([block])[0] for block in (mean[r:], cov[r:, r:], cov[:r, r:])]
-    replacements = {}
-    for node in nodes_between(lifted):
-        if isinstance(node.op, Subtensor) and r in set(ancestors(node.inputs[1:])):
-            replacements[node.outputs[0]] = _part(node, r, both, {True: baseline, False: X}, sides)
-    outputs = graph_replace(lifted, replacements, strict=False)
-    outputs = graph_replace(
-        outputs, {both: pt.join(0, baseline, X), r: baseline.shape[0]}, strict=False
-    )  # of which shapes are left
-    outputs = expand_distances(outputs, exact=False)
-    boundary = [v for v in boundary_of([X], outputs) if v.type.dtype == "float64" and v is not baseline]
+    """Return the moments at new points, and their covariance with a baseline."""
+    baseline = cut.X.type("baseline")
+    cross = _between(cut.cov, _Sides(cut.X, baseline, cut.X))
+    if cross is None:
+        r = baseline.shape[0]
+        cross = graph_replace(cut.cov, {cut.X: pt.join(0, baseline, cut.X)}, strict=False)[:r, r:]
+    outputs = expand_distances([cut.mean, cut.cov, cross], exact=False)
+    boundary = [v for v in boundary_of([cut.X], outputs) if v.type.dtype == "float64" and v is not baseline]
     frozen = [variable.type(f"given_{i}") for i, variable in enumerate(boundary)]
     mean, cov, cross = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
     return _Blocks(mean, cov, cross, [*frozen, baseline], [*boundary, baseline], baseline)
 
 
-def _about_baseline(
-    scaled: TensorVariable, both: TensorVariable, baseline: TensorVariable, X: TensorVariable
-) -> dict[bool, TensorVariable]:
-    """Return scaled inputs of the baseline (True) and the new points about the centre of the baseline.
+class _Sides(NamedTuple):
+    """What stands for ``X`` in the rows and in the columns of a matrix."""
 
-    A distance does not depend on the centre, but both sides need one.
-    """
+    X: TensorVariable
+    rows: TensorVariable
+    columns: TensorVariable
+
+    def swapped(self) -> Self:
+        """Return those of the transpose."""
+        return self._replace(rows=self.columns, columns=self.rows)
+
+    def in_rows(self, variable: Variable) -> Variable:
+        """Return an expression of the points of the rows."""
+        return _of(variable, self.X, self.rows)
+
+    def in_columns(self, variable: Variable) -> Variable:
+        """Return an expression of the points of the columns."""
+        return _of(variable, self.X, self.columns)
+
+
+def _of(variable: Variable, X: TensorVariable, points: TensorVariable) -> Variable:
+    """Return an expression of other points; of the same, the same, so that it is computed once."""
+    return variable if points is X else graph_replace(variable, {X: points}, strict=False)
+
+
+def _between(matrix: TensorVariable, sides: _Sides) -> TensorVariable | None:
+    """Return a matrix over pairs of points, ``k(X, X)``, over other pairs; None where it has operations of another kind."""
+    node = matrix.owner
+    if node is None or sides.X not in set(ancestors([matrix])):
+        return matrix
+    if matrix.type.ndim == 2 and any(matrix.type.broadcastable):
+        return sides.in_rows(matrix) if matrix.type.broadcastable == (False, True) else sides.in_columns(matrix)
+    if isinstance(node.op, SquareDistance):
+        one, other = node.inputs
+        return SquareDistance()(*_about_one_centre(one, sides)) if one is other else None
+    if isinstance(core_op(node), Dot):
+        left, right = node.inputs
+        return node.op(sides.in_rows(left), sides.in_columns(right))
+    if isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0):
+        transposed = _between(node.inputs[0], sides.swapped())
+        return None if transposed is None else transposed.T
+    if isinstance(node.op, Elemwise):
+        parts = [_between(part, sides) for part in node.inputs]
+        return None if any(part is None for part in parts) else node.op(*parts)
+    return None
+
+
+def _about_one_centre(scaled: TensorVariable, sides: _Sides) -> list[Variable]:
+    """Return scaled inputs of rows and columns about the centre of the rows, on which a distance does not depend."""
     centres = [node.outputs[0] for node in nodes_between([scaled]) if isinstance(node.op, DisconnectedGrad)]
-    of_baseline = {centre: graph_replace(centre, {both: baseline}, strict=False) for centre in centres}
-    scaled = graph_replace(scaled, of_baseline, strict=False)
-    return {known: graph_replace(scaled, {both: points}, strict=False) for known, points in ((True, baseline), (False, X))}
-
-
-def _part(
-    node: Apply,
-    r: TensorVariable,
-    both: TensorVariable,
-    points: dict[bool, TensorVariable],
-    sides: dict[Variable, dict[bool, TensorVariable]],
-) -> Variable:
-    """Return the rows or columns that a subscript takes, computed from the points that they are of."""
-    (whole, *given), kept = node.inputs, []
-    rest, known = iter(given), []
-    for entry in node.op.idx_list:
-        if isinstance(entry, slice):
-            start, stop, step = (None if position is None else next(rest) for position in (entry.start, entry.stop, entry.step))
-            ends = [end for end in (start, stop) if end is not None]
-            if ends and r in set(ancestors(ends)):
-                known.append(start is None)
-                kept.append(slice(None))
-            else:
-                kept.append(slice(start, stop, step))
-        else:
-            kept.append(next(rest))
-    if whole in sides:
-        return SquareDistance()(*(sides[whole][one] for one in known))
-    return graph_replace(whole, {both: points[known[0]]}, strict=False)[tuple(kept)]
+    scaled = graph_replace(scaled, {centre: sides.in_rows(centre) for centre in centres}, strict=False)
+    return [sides.in_rows(scaled), sides.in_columns(scaled)]

@@ -60,7 +60,7 @@ def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Buil
         with_gradient: Whether to compute the gradient.
 
     Returns:
-        Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``N x d``, base samples ``s x 1``
+        Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``N x d``, base samples ``1 x s``
         and ``s`` incumbents to ``N`` and ``N x d``.
     """
 
@@ -68,7 +68,7 @@ def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Buil
         cut = cut.expanded(exact=False)
         units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
         z, best, symbols = sampling_symbols(formula)
-        utility = formula.utility(mean + z[:, 0][:, None] * sd, best[:, None], *symbols)
+        utility = formula.utility(mean[:, None] + sd[:, None] * z[0], best, *symbols)
         value = formula.over_samples(utility)
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, z, best, *symbols, *cut.frozen], without_zero_steps(outputs)
@@ -85,16 +85,16 @@ def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPos
         with_gradient: Whether to compute the gradient.
 
     Returns:
-        Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``b x q x d``, base samples ``s x
-        q`` and ``s`` incumbents to ``b`` and ``b x q x d``. NaN where a covariance has no Cholesky factor.
+        Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``b x q x d``, base samples ``q x
+        s`` and ``s`` incumbents to ``b`` and ``b x q x d``. NaN where a covariance has no Cholesky factor.
     """
 
     def build(cut: CutPosterior) -> Compilable:
         cut = cut.expanded(exact=False)
         units, (offset, scale, _) = unit_symbols()
         z, best, symbols = sampling_symbols(formula)
-        samples = offset + scale * cut.mean + pt.abs(scale) * (z @ cholesky(cut.cov).T)
-        value = formula.over_samples(formula.over_points(formula.utility(samples, best[:, None], *symbols), *symbols))
+        samples = offset + scale * cut.mean[:, None] + pt.abs(scale) * (cholesky(cut.cov) @ z)
+        value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
         outputs: list[Variable] = [value]
         if with_gradient:
             outputs.append(pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore"))

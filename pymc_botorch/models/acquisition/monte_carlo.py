@@ -66,14 +66,14 @@ def read_monte_carlo(acqf: MCAcquisitionFunction, q: int) -> Score:
     formula, numbers = reading.formula(acqf), [np.array(value) for value in reading.numbers(acqf)]
     posteriors, scalarized = read_model(acqf.model, acqf.posterior_transform)
     scalarized, sign = _read_objective(acqf, scalarized)
-    z = sign * _base_samples(acqf, q)  # s x S x q
+    z = sign * _base_samples(acqf, q)  # S x q x s
     best = torch.as_tensor(reading.best(acqf)).detach().to(torch.float64).reshape(-1).numpy()
     if len(best) not in (1, len(posteriors)):
         raise UnsupportedModelError(f"best_f has {len(best)} numbers, and not one, or one for each draw.")
 
     def arguments(posterior: ConditionedPosterior, s: int) -> list[np.ndarray]:
-        incumbents = np.full(len(z), best[s if len(best) > 1 else 0])
-        return [*scalarized.units(posterior, 0.0), z[:, s if z.shape[1] > 1 else 0], incumbents, *numbers]
+        incumbents = np.full(z.shape[-1], best[s if len(best) > 1 else 0])
+        return [*scalarized.units(posterior, 0.0), z[s if len(z) > 1 else 0], incumbents, *numbers]
 
     def build(with_gradient: bool) -> Build[CutPosterior]:
         make = sampled_point_score if q == 1 else joint_score
@@ -97,15 +97,15 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
         raise UnsupportedModelError(f"Its X_baseline has shape {tuple(acqf.X_baseline.shape)}, and not r x d.")
     formula = _log_formula(acqf)
     numbers = [np.array(number(name, getattr(acqf, name))) for name in ("tau_relu", "tau_max")]
-    z = sign * _noisy_base_samples(acqf, q)  # s x S x (r + q)
+    z = sign * _noisy_base_samples(acqf, q)  # S x (r + q) x s
     r = acqf.X_baseline.shape[-2]
-    best = acqf._baseline_best_f.detach().to(torch.float64).reshape(len(z), -1).numpy()
+    best = acqf._baseline_best_f.detach().to(torch.float64).reshape(z.shape[-1], -1).T.numpy()  # S x s
     roots = acqf._baseline_L.detach().to(torch.float64).reshape(-1, r, r).numpy()
     baseline = acqf.model.read_inputs(acqf.X_baseline)[1].numpy()
     kept = [posterior(baseline_arrays, baseline) for posterior in posteriors]
 
     def arguments(posterior: ConditionedPosterior, s: int) -> list[np.ndarray]:
-        own = [np.ascontiguousarray(array[:, s if array.shape[1] > 1 else 0]) for array in (z, best)]
+        own = [as_input(array[s if len(array) > 1 else 0]) for array in (z, best)]
         root = as_input(roots[s if len(roots) > 1 else 0])
         return [*scalarized.units(posterior, 0.0), *own, *numbers, root, *map(as_input, kept[s])]
 
@@ -119,13 +119,13 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
 
 
 def _noisy_base_samples(acqf: qLogNoisyExpectedImprovement, q: int) -> np.ndarray:
-    """Return the base samples that BoTorch takes for the baseline and ``q`` points: ``s x S x (r + q)``."""
+    """Return the base samples that BoTorch takes for the baseline and ``q`` points: ``S x (r + q) x s``."""
     with torch.no_grad():
         X = torch.cat([acqf.X_baseline, acqf.X_baseline[:1].expand(q, -1)]).unsqueeze(0)
         posterior = acqf.model.posterior(X, posterior_transform=acqf.posterior_transform)
         acqf._set_sampler(q_in=q, posterior=posterior)
         z = acqf.sampler.base_samples.detach().to(torch.float64)
-    return np.ascontiguousarray(z.reshape(len(z), -1, X.shape[-2]).numpy())
+    return np.ascontiguousarray(z.reshape(len(z), -1, X.shape[-2]).permute(1, 2, 0).numpy())
 
 
 def _read_objective(acqf: MCAcquisitionFunction, scalarized: Scalarized) -> tuple[Scalarized, float]:
@@ -142,7 +142,7 @@ def _read_objective(acqf: MCAcquisitionFunction, scalarized: Scalarized) -> tupl
 
 
 def _base_samples(acqf: MCAcquisitionFunction, q: int) -> np.ndarray:
-    """Return the base samples that BoTorch takes for ``q`` points: ``s x S x q``, or ``s x 1 x q`` where draws share them."""
+    """Return the base samples that BoTorch takes for ``q`` points: ``S x q x s``, or ``1 x q x s`` where draws share them."""
     with torch.no_grad():
         X = acqf.model.state.training.raw_X[:1].expand(1, q, -1)
         posterior = acqf.model.posterior(X, posterior_transform=acqf.posterior_transform)
@@ -153,4 +153,4 @@ def _base_samples(acqf: MCAcquisitionFunction, q: int) -> np.ndarray:
             raise UnsupportedModelError(f"Its sampler is a {type(sampler).__name__}.")
         sampler._construct_base_samples(posterior)
         z = sampler.base_samples.detach().to(torch.float64)
-    return np.ascontiguousarray(z.reshape(len(z), -1, q).numpy())
+    return np.ascontiguousarray(z.reshape(len(z), -1, q).permute(1, 2, 0).numpy())
