@@ -16,13 +16,14 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
-from pytensor.tensor.linalg import cholesky, solve_triangular
+from pytensor.tensor.linalg import solve_triangular
 from pytensor.tensor.math import Dot
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
 from pymc_botorch.graph.acquisition.scores import named, sampling_symbols, unit_symbols
 from pymc_botorch.graph.compiling.functions import Build, Compilable
+from pymc_botorch.graph.compiling.ops import factor
 from pymc_botorch.graph.posterior.cut import CutPosterior, batched, boundary_of
 from pymc_botorch.graph.posterior.pointwise import point_gradients, point_variances
 from pymc_botorch.graph.rewrites.cost import fold_batches
@@ -100,7 +101,7 @@ def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
         units, (offset, scale, _) = unit_symbols()
         z, best, symbols = sampling_symbols(formula)
         half = solve_triangular(root, scale**2 * blocks.cross, lower=True, b_ndim=2)  # r x q
-        left = cholesky(scale**2 * blocks.cov - half.T @ half)
+        left = factor(scale**2 * blocks.cov - half.T @ half)
         r = root.shape[0]
         samples = offset + (scale * blocks.mean)[:, None] + half.T @ z[:r] + left @ z[r:]
         value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))

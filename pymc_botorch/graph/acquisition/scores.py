@@ -12,11 +12,11 @@ from collections.abc import Callable
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import vectorize_graph
-from pytensor.tensor.linalg import cholesky
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
 from pymc_botorch.graph.compiling.functions import Build, Compilable
+from pymc_botorch.graph.compiling.ops import factor
 from pymc_botorch.graph.posterior.cut import CutPosterior, batched
 from pymc_botorch.graph.posterior.pointwise import point_gradients, point_variances
 from pymc_botorch.graph.rewrites.cost import fold_batches
@@ -93,7 +93,7 @@ def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPos
         cut = cut.expanded(exact=False)
         units, (offset, scale, _) = unit_symbols()
         z, best, symbols = sampling_symbols(formula)
-        samples = offset + scale * cut.mean[:, None] + pt.abs(scale) * (cholesky(cut.cov) @ z)
+        samples = offset + scale * cut.mean[:, None] + pt.abs(scale) * (factor(cut.cov) @ z)
         value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
         outputs: list[Variable] = [value]
         if with_gradient:

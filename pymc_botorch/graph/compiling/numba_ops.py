@@ -11,7 +11,7 @@ import numpy as np
 from pytensor.graph.basic import Apply
 from pytensor.link.numba.dispatch import basic as numba_basic
 
-from pymc_botorch.graph.compiling.ops import InverseFromFactor, Product
+from pymc_botorch.graph.compiling.ops import FactorPullback, InverseFromFactor, Product
 
 
 @numba_basic.register_funcify_default_op_cache_key(Product)  # type: ignore[untyped-decorator]
@@ -60,3 +60,28 @@ def _compile_inverse(op: InverseFromFactor, node: Apply, **_: Any) -> tuple[Any,
 
     cache_version = 1
     return inverse, cache_version
+
+
+@numba_basic.register_funcify_default_op_cache_key(FactorPullback)  # type: ignore[untyped-decorator]
+def _compile_pullback(op: FactorPullback, node: Apply, **_: Any) -> tuple[Any, int]:
+    @numba_basic.numba_njit
+    def pullback(L, L_bar):  # type: ignore[no-untyped-def]  # compiled by Numba
+        m = L.shape[0]
+        bar = L_bar.copy()
+        for k in range(m - 1, -1, -1):
+            for j in range(k + 1, m):
+                for i in range(j, m):
+                    bar[i, k] -= bar[i, j] * L[j, k]
+                    bar[j, k] -= bar[i, j] * L[i, k]
+            for i in range(k + 1, m):
+                bar[i, k] /= L[k, k]
+                bar[k, k] -= L[i, k] * bar[i, k]
+            bar[k, k] /= 2.0 * L[k, k]
+        for i in range(m):
+            for j in range(i):
+                bar[i, j] *= 0.5
+                bar[j, i] = bar[i, j]
+        return bar
+
+    cache_version = 1
+    return pullback, cache_version

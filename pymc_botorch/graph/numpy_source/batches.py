@@ -16,7 +16,7 @@ from pytensor.tensor.math import Dot
 from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import tensor
 
-from pymc_botorch.graph.compiling.ops import Product
+from pymc_botorch.graph.compiling.ops import FactorPullback, Product, pulled_back_through_factor
 from pymc_botorch.graph.numpy_source.linalg import all_solved, factors
 from pymc_botorch.graph.numpy_source.writer import Fresh, Writer, numpy_source
 
@@ -32,6 +32,8 @@ def _blockwise(op: Blockwise, node: Apply, write: Writer) -> str | None:
     if isinstance(op.core_op, SolveTriangular) and {v.type.dtype for v in node.inputs} == {"float64"}:
         options = f"{op.core_op.lower}, {op.core_op.unit_diagonal}, {op.core_op.b_ndim}"
         return Fresh(f"{write.reference(all_solved)}({', '.join(names)}, {options})")
+    if isinstance(op.core_op, FactorPullback):
+        return Fresh(f"{write.reference(pulled_back_through_factor)}({', '.join(names)})")
     if isinstance(op.core_op, AllocDiag) and (op.core_op.offset, len(op.inputs_sig[0])) == (0, 1):
         return Fresh(f"{write.reference(_diagonal_matrices)}({names[0]})")
     dimensions = [len(signature) for signature in op.inputs_sig]

@@ -12,7 +12,13 @@ from pytensor.tensor.linalg.solvers.triangular import SolveTriangular
 from pytensor.tensor.math import Dot
 from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
-from pymc_botorch.graph.compiling.ops import InverseFromFactor, Product, positive_definite_inverse
+from pymc_botorch.graph.compiling.ops import (
+    FactorPullback,
+    InverseFromFactor,
+    Product,
+    positive_definite_inverse,
+    pulled_back_through_factor,
+)
 from pymc_botorch.graph.numpy_source.writer import Fresh, Writer, numpy_source
 
 SMALL = 16
@@ -128,3 +134,8 @@ def _solved_from_factor(L: np.ndarray, b: np.ndarray, lower: bool) -> np.ndarray
 @numpy_source.register(InverseFromFactor)
 def _inverse(op: InverseFromFactor, node: Apply, write: Writer) -> str:
     return f"{write.reference(positive_definite_inverse)}({write.name(node.inputs[0])})"
+
+
+@numpy_source.register(FactorPullback)
+def _factor_pullback(op: FactorPullback, node: Apply, write: Writer) -> str:
+    return Fresh(f"{write.reference(pulled_back_through_factor)}({', '.join(map(write.name, node.inputs))})")
