@@ -1,6 +1,18 @@
-"""Acquisition functions of BoTorch on our models, compiled: value and gradient in one function."""
+"""Acquisition functions on our models, compiled: value and gradient in one function.
 
-__all__ = ["compile_acqf"]
+:func:`compile_acqf` takes one of BoTorch's, :class:`FormulaAcquisitionFunction` a formula of one's own, in PyTensor. The formulas
+here are PyTensor expressions of a posterior's mean and standard deviation, stable in the tails, for such formulas and others.
+"""
+
+__all__ = [
+    "FormulaAcquisitionFunction",
+    "compile_acqf",
+    "expected_improvement",
+    "log_expected_improvement",
+    "log_probability_of_improvement",
+    "probability_of_improvement",
+    "upper_confidence_bound",
+]
 
 import warnings
 
@@ -8,8 +20,16 @@ from botorch.acquisition import AcquisitionFunction, qLogNoisyExpectedImprovemen
 from botorch.exceptions.errors import UnsupportedError
 
 from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.graph.acquisition.formulas import (
+    expected_improvement,
+    log_expected_improvement,
+    log_probability_of_improvement,
+    probability_of_improvement,
+    upper_confidence_bound,
+)
 from pymc_botorch.models.acquisition import analytic, monte_carlo
 from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
+from pymc_botorch.models.acquisition.own import FormulaAcquisitionFunction
 from pymc_botorch.models.errors import UnsupportedModelError
 
 READERS = {

@@ -886,9 +886,10 @@ def test_our_operations_are_kept_in_the_numba_cache() -> None:
     from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key
 
     from pymc_botorch.graph.compiling import numba_ops  # noqa: F401  # which registers them
-    from pymc_botorch.graph.compiling.ops import InverseFromFactor, Product
+    from pymc_botorch.graph.compiling.ops import FactorPullback, InverseFromFactor, Product
 
-    for node in (Product()(matrix("A"), matrix("B")).owner, InverseFromFactor()(matrix("L", None)).owner):
+    L = matrix("L", None)
+    for node in (Product()(matrix("A"), matrix("B")).owner, InverseFromFactor()(L).owner, FactorPullback()(L, L).owner):
         keys = [numba_funcify_and_cache_key(node.op, node=node)[1] for _ in range(2)]
         assert keys[0] is not None  # None is compiled anew in each process
         assert keys[0] == keys[1]

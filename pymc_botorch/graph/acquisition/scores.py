@@ -4,7 +4,16 @@ A batch's value depends on its own points only, so that one reverse pass through
 an acquisition function is told (incumbent, trade-off, base samples) are inputs: other values compile nothing.
 """
 
-__all__ = ["joint_score", "named", "point_score", "sampled_point_score", "sampling_symbols", "unit_symbols"]
+__all__ = [
+    "Formula",
+    "in_units",
+    "joint_score",
+    "named",
+    "point_score",
+    "sampled_point_score",
+    "sampling_symbols",
+    "unit_symbols",
+]
 
 import functools
 from collections.abc import Callable
@@ -24,6 +33,7 @@ from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
 from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 
 type Formula = Callable[..., TensorVariable]
+"""An acquisition function of mean, standard deviation and what else it is given."""
 
 
 @functools.cache
@@ -42,7 +52,7 @@ def point_score(formula: Formula, parameters: int, *, with_gradient: bool) -> Bu
 
     def build(cut: CutPosterior) -> Compilable:
         cut = cut.expanded(exact=False)
-        units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
+        units, mean, sd = in_units(cut.mean, point_variances(cut.cov, cut.X))
         symbols = _numbers(parameters)
         value = formula(mean, sd, *symbols)
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
@@ -66,7 +76,7 @@ def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Buil
 
     def build(cut: CutPosterior) -> Compilable:
         cut = cut.expanded(exact=False)
-        units, mean, sd = _in_units(cut.mean, point_variances(cut.cov, cut.X))
+        units, mean, sd = in_units(cut.mean, point_variances(cut.cov, cut.X))
         z, best, symbols = sampling_symbols(formula)
         utility = formula.utility(mean[:, None] + sd[:, None] * z[0], best, *symbols)
         value = formula.over_samples(utility)
@@ -119,7 +129,7 @@ def unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable
     return [offset, scale, floor], (offset, scale, floor)
 
 
-def _in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Variable], TensorVariable, TensorVariable]:
+def in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Variable], TensorVariable, TensorVariable]:
     """Return the symbols of the units, and mean and sd in these."""
     units, (offset, scale, floor) = unit_symbols()
     return units, offset + scale * mean, pt.sqrt(pt.maximum(scale**2 * variance, floor))

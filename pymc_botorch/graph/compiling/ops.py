@@ -1,12 +1,11 @@
-"""Operations that PyTensor 3.3 lacks: a matrix product that Numba compiles in a second, LAPACK's ``potri``, and the pullback of
-a Cholesky factorisation.
+"""Operations that PyTensor 3.3 lacks: a matrix product that Numba compiles in a second, LAPACK's ``potri``, a quick pullback.
 
 PyTensor's Numba implementation of ``Dot`` calls BLAS for every memory layout by code that is compiled anew for each of them:
 more than half of the cold compilation of a gp's functions. ``Product`` calls ``numpy.dot``, which Numba links to BLAS as it
 is. The inverse of a positive definite matrix from its Cholesky factor takes a third of the time of two triangular solves, and
-it is what the gradient of a marginal likelihood costs. The pullback of the small factors that samples are drawn with takes ten
-times as long by PyTensor's own, of two triangular solves and eight more operations in a loop over the batches. Only graphs of
-this package use them.
+it is what the gradient of a marginal likelihood costs. The pullback of the small Cholesky factors that samples are drawn with
+takes several times as long by PyTensor's own, of two triangular solves and eight more operations for each batch. Only graphs
+of this package use them.
 """
 
 __all__ = [
@@ -143,7 +142,7 @@ def pulled_back_through_factor(L: np.ndarray, L_bar: np.ndarray) -> np.ndarray:
 
     The steps of the factorisation are taken back, last column first.
     """
-    bar = np.tril(L_bar)
+    bar = np.tril(np.broadcast_to(L_bar, np.broadcast_shapes(L.shape, L_bar.shape)))
     for k in reversed(range(L.shape[-1])):
         column, rest = L[..., k + 1 :, k], bar[..., k + 1 :, k + 1 :]
         below = bar[..., k + 1 :, k]  # a view

@@ -1,9 +1,10 @@
 """Acquisition functions of BoTorch whose value and gradient are one compiled function."""
 
-__all__ = ["CompiledAcquisitionFunction", "Score"]
+__all__ = ["CompiledAcquisitionFunction", "NoFactorError", "Score", "ScoredAcquisitionFunction"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Score:
         log: Whether values are logarithms, of which draws are averaged as such.
         single: Whether each batch has one point, and the build takes these as ``N x d``.
         needs_frozen: Whether the build takes the frozen arrays of the posterior last.
+        raw_columns: Number of raw columns that points have after the inputs of the gp; the build takes them apart.
     """
 
     posteriors: Sequence[ConditionedPosterior]
@@ -40,6 +42,7 @@ class Score:
     log: bool
     single: bool
     needs_frozen: bool = True
+    raw_columns: int = 0
 
     def __call__(self, X: np.ndarray, *, with_gradient: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
@@ -60,6 +63,8 @@ class Score:
     def _evaluated(
         self, posterior: ConditionedPosterior, build: Build[CutPosterior], points: np.ndarray, arguments: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
+        if self.raw_columns:
+            return posterior(build, points[..., : -self.raw_columns], points[..., -self.raw_columns :], *arguments)
         if self.needs_frozen:
             return posterior(build, points, *arguments)
         return posterior.functions(build, as_input(points), *arguments)
@@ -95,7 +100,49 @@ class _ScoreAt:
         return cotangent(bar, len(X))[:, None, None] * gradient
 
 
-class CompiledAcquisitionFunction(AcquisitionFunction):
+class ScoredAcquisitionFunction(AcquisitionFunction):
+    """An acquisition function that is a score, read when a number of points is first asked for, and again after a fit."""
+
+    def __init__(self, model: Any, read: Callable[[int], Score]) -> None:
+        super().__init__(model=model)
+        self._read = read
+        self._state: object = None
+        self._scores: dict[int, Score] = {}  # by number of points
+
+    def score(self, q: int) -> Score:
+        """Return the compiled score for batches of ``q`` points."""
+        state = getattr(self.model, "state", None)  # any model but ours is refused when it is read
+        if self._state is not state:
+            self._state = state
+            self._scores.clear()
+        if q not in self._scores:
+            self._scores[q] = self._read(q)
+        return self._scores[q]
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the values ``...`` of batches ``... x q x d``, in raw units.
+
+        Raises:
+            NoFactorError: If a value is NaN.
+        """
+        if X.ndim < 2:
+            raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
+        score, model = self.score(X.shape[-2]), self.model
+        inputs = model.read_inputs(X)[1]
+        has_gradient = inputs.requires_grad
+        if has_gradient and model.state.index_columns:
+            warn_of_values_between(model, model.state.index_columns, inputs)
+        if score.raw_columns:
+            inputs = torch.cat([inputs, X.to(inputs)], dim=-1)
+        flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
+        with_gradient = is_transformed() or (has_gradient and torch.is_grad_enabled())
+        (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
+        if X.dtype is not torch.float64:
+            value = value.to(X.dtype)
+        return value if inputs.ndim == 3 else value.reshape(inputs.shape[:-2] or (1,))
+
+
+class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
     """An acquisition function with the values of another of BoTorch's, computed with their gradients by one compiled function.
 
     What the other was told (incumbent, trade-off, base samples) is read when a number of points is first asked for, and again
@@ -106,12 +153,9 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
     """
 
     def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], Score]) -> None:
-        super().__init__(model=original.model)
+        super().__init__(original.model, partial(read, original))
         self.original = original
-        self._read = read
         self._may_have_pending = hasattr(original, "X_pending")
-        self._state: object = None
-        self._scores: dict[int, Score] = {}  # by number of points
 
     @property
     def X_pending(self) -> Tensor | None:
@@ -128,39 +172,14 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
         self.original.set_X_pending(X_pending)
         self._scores.clear()
 
-    def score(self, q: int) -> Score:
-        """Return the compiled score for batches of ``q`` points."""
-        return self._score_of(q, getattr(self.model, "state", None))  # any model but ours is refused when it is read
-
-    def _score_of(self, q: int, state: object) -> Score:
-        if self._state is not state:
-            self._state = state
-            self._scores.clear()
-        if q not in self._scores:
-            self._scores[q] = self._read(self.original, q)
-        return self._scores[q]
-
     def forward(self, X: Tensor) -> Tensor:
         """Return the values ``...`` of batches ``... x q x d``, in raw units, as the original does."""
-        if X.ndim < 2:
-            raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
-        new, pending, model = X, self.X_pending, self.model
-        if pending is not None:
-            X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
-        state, inputs = model.state, model.read_inputs(X)[1]
-        score = self._score_of(X.shape[-2], state)
-        has_gradient = inputs.requires_grad
-        if has_gradient and state.index_columns:
-            warn_of_values_between(model, state.index_columns, inputs)
-        flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
-        with_gradient = is_transformed() or (has_gradient and torch.is_grad_enabled())
+        pending = self.X_pending
+        joined = X if pending is None else torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
         try:
-            (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
+            return super().forward(joined)
         except NoFactorError:  # BoTorch tries again with more and more jitter
-            return self.original(new)
-        if X.dtype is not torch.float64:
-            value = value.to(X.dtype)
-        return value if inputs.ndim == 3 else value.reshape(inputs.shape[:-2] or (1,))
+            return self.original(X)
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""

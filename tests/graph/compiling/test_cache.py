@@ -12,6 +12,7 @@ import pytest
 import torch
 from pytensor.compile.builders import OpFromGraph
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.replace import vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.raise_op import Assert
 from pytensor.tensor.basic import AllocDiag
@@ -25,7 +26,7 @@ from pymc_botorch.graph.compiling import cache as structures
 from pymc_botorch.graph.compiling import functions as functions_module
 from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.compiling.functions import NUMPY, Build, compile_function, making_graphs
-from pymc_botorch.graph.compiling.ops import inverse_from_factor
+from pymc_botorch.graph.compiling.ops import factor, inverse_from_factor
 from pymc_botorch.graph.posterior import cut as cut_module
 from pymc_botorch.graph.posterior import moments as moments_module
 from pymc_botorch.graph.posterior.conditioned import compiled_posterior, condition
@@ -251,3 +252,24 @@ def test_the_inverse_from_a_factor_is_that_of_numpy_under_both_tiers(rng: np.ran
             L = np.tril(rng.uniform(0.5, 1.5, size=(n, n)))
             np.testing.assert_allclose(inverse(L)[0], np.linalg.inv(L @ L.T), rtol=1e-9, atol=1e-9)
         assert np.isnan(inverse(np.diag([1.0, 0.0]))[0]).all()
+
+
+@pytest.mark.numba
+def test_the_gradient_of_a_factor_is_that_of_differences_under_both_tiers(rng: np.random.Generator) -> None:
+    symbol, weights, batch = pt.dmatrix("A"), pt.dmatrix("weights"), pt.dtensor3("A")
+    gradient = pt.grad((factor(symbol) * weights).sum(), symbol)
+    batched = vectorize_graph(gradient, {symbol: batch})
+    for linker in ("numpy", "numba"):
+        of_many = compile_function([batch, weights], [batched], linker)
+        for m in (1, 2, 5):
+            A, W = rng.normal(size=(3, m, m)), rng.normal(size=(m, m))
+            A = A @ A.mT + 2 * np.eye(m)
+            direction = rng.normal(size=(m, m))
+            direction += direction.T
+            step = 1e-6 * direction
+            slopes = [(W * (np.linalg.cholesky(a + step) - np.linalg.cholesky(a - step))).sum() / 2e-6 for a in A]
+            gradients = of_many(A, W)[0]
+            np.testing.assert_allclose((gradients * direction).sum((1, 2)), slopes, rtol=1e-6)
+            np.testing.assert_allclose(gradients, gradients.mT)
+    of_one = compile_function([symbol, weights], [gradient], "numpy")
+    np.testing.assert_allclose(of_one(A[0], W)[0], gradients[0], rtol=1e-12)
