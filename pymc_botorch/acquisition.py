@@ -8,6 +8,7 @@ __all__ = [
     "FormulaAcquisitionFunction",
     "compile_acqf",
     "expected_improvement",
+    "gen_candidates_compiled",
     "log_expected_improvement",
     "log_probability_of_improvement",
     "probability_of_improvement",
@@ -29,6 +30,7 @@ from pymc_botorch.graph.acquisition.formulas import (
 )
 from pymc_botorch.models.acquisition import analytic, monte_carlo
 from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
+from pymc_botorch.models.acquisition.optimizing import gen_candidates_compiled
 from pymc_botorch.models.acquisition.own import FormulaAcquisitionFunction
 from pymc_botorch.models.errors import UnsupportedModelError
 

@@ -125,21 +125,38 @@ class ScoredAcquisitionFunction(AcquisitionFunction):
         Raises:
             NoFactorError: If a value is NaN.
         """
-        if X.ndim < 2:
-            raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
-        score, model = self.score(X.shape[-2]), self.model
-        inputs = model.read_inputs(X)[1]
-        has_gradient = inputs.requires_grad
-        if has_gradient and model.state.index_columns:
-            warn_of_values_between(model, model.state.index_columns, inputs)
-        if score.raw_columns:
-            inputs = torch.cat([inputs, X.to(inputs)], dim=-1)
+        score, inputs = self._score_and_inputs(X)
         flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
-        with_gradient = is_transformed() or (has_gradient and torch.is_grad_enabled())
+        with_gradient = is_transformed() or (inputs.requires_grad and torch.is_grad_enabled())
         (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
         if X.dtype is not torch.float64:
             value = value.to(X.dtype)
         return value if inputs.ndim == 3 else value.reshape(inputs.shape[:-2] or (1,))
+
+    def value_and_gradient(self, X: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return values ``b`` and gradients ``b x q x d`` of batches ``b x q x d`` as arrays, for an optimiser.
+
+        Raises:
+            NoFactorError: If a value is NaN.
+        """
+        X = X.detach().requires_grad_()
+        score, inputs = self._score_and_inputs(X)
+        (value,), gradient = _ScoreAt(score, with_gradient=True).values(inputs)
+        if gradient is None:
+            raise AssertionError("There is a gradient where it is asked for.")
+        if inputs is not X:  # transformed, or joined to pending points
+            gradient = to_numpy(torch.autograd.grad(inputs, X, to_torch(gradient, inputs))[0])
+        return to_numpy(value), gradient
+
+    def _score_and_inputs(self, X: Tensor) -> tuple[Score, Tensor]:
+        """Return the score of batches of points, and these as it takes them."""
+        if X.ndim < 2:
+            raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
+        score, model = self.score(X.shape[-2]), self.model
+        inputs = model.read_inputs(X)[1]
+        if inputs.requires_grad and model.state.index_columns:
+            warn_of_values_between(model, model.state.index_columns, inputs)
+        return score, torch.cat([inputs, X.to(inputs)], dim=-1) if score.raw_columns else inputs
 
 
 class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
@@ -174,12 +191,25 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the values ``...`` of batches ``... x q x d``, in raw units, as the original does."""
-        pending = self.X_pending
-        joined = X if pending is None else torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
         try:
-            return super().forward(joined)
+            return super().forward(X)
         except NoFactorError:  # BoTorch tries again with more and more jitter
             return self.original(X)
+
+    def value_and_gradient(self, X: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return values ``b`` and gradients ``b x q x d`` of batches ``b x q x d`` as arrays, for an optimiser."""
+        try:
+            return super().value_and_gradient(X)
+        except NoFactorError:
+            X = X.detach().requires_grad_()
+            value = self.original(X)
+            return to_numpy(value), to_numpy(torch.autograd.grad(value.sum(), X)[0])
+
+    def _score_and_inputs(self, X: Tensor) -> tuple[Score, Tensor]:
+        pending = self.X_pending
+        if pending is not None:
+            X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
+        return super()._score_and_inputs(X)
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""
