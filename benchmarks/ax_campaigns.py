@@ -143,7 +143,7 @@ def report(results: dict[str, Any], folder: pathlib.Path) -> list[str]:
                 f"| {a:.2f}, {b:.2f} |"
             )
             print(lines[-1])
-            failed += [f"{side}: regret on {name}"] * (low > 0) + [f"{side}: time on {name}"] * (least < 1)
+            failed += [f"{side}: regret on {name}"] * bool(low > 0) + [f"{side}: time on {name}"] * (least < 1)
             is_met = settled[0] >= bar
             print(
                 f"  {name}, {side}, from the third modelled trial on: {settled[0]:.1f} times, bar {bar:g}: {'met' if is_met else 'MISSED'}"

@@ -91,11 +91,12 @@ def measured(tier: str, sizes: list[int], effort: Effort) -> Iterator[Row]:
                 work = f"{name}, n = {n}, q = {q}, b = {BATCHES}"
                 floor = bar(MONTE_CARLO[n], tier)
                 yield gradients(work, tier, make, (ours, theirs), (BATCHES, q), effort, floor, SAME_MONTE_CARLO)
-        if n == 50:
-            make, kept = pruned(n, (ours, theirs))
-            work = f"qLogNEI pruned to {kept} of {n} points, q = 1, b = {BATCHES}"
+        make, kept = pruned(n, (ours, theirs))
+        for q in Q:
+            work = f"qLogNEI pruned to {kept} of {n} points, q = {q}, b = {BATCHES}"
             floor = bar(MONTE_CARLO[n], tier)
-            yield gradients(work, tier, make, (ours, theirs), (BATCHES, 1), effort, floor, SAME_MONTE_CARLO)
+            yield gradients(work, tier, make, (ours, theirs), (BATCHES, q), effort, floor, SAME_MONTE_CARLO)
+        if n == 50:
             for starts, floor in ((1, bar(ROUND, tier)), (3, None)):
                 work = f"whole round, n = {n}, MAP from {starts} start{'s' * (starts > 1)}"
                 yield Row(work, tier, rounds(n, starts, effort.seeds), floor, None, None)
