@@ -1,13 +1,14 @@
 """Claims: compiled acquisition functions against BoTorch's on SingleTaskGP with the same hyperparameters, value and gradient, d = 6.
 
 Run by ``make bench``. One thread, both sides in one run, medians and quartiles of interleaved pairs. *Numba* is compiled and called
-once before it is measured; *first use* is the NumPy tier, which answers until Numba is ready. Monte Carlo functions have 128 samples;
-qLogNEI keeps all observations as its baseline (``prune_baseline=False``) but where it says that it was pruned, as Ax does; 16 draws
-are those of BoTorch's SAAS model, the same on both sides. ``optimize_acqf`` has 20 restarts and 512 raw samples, from the same seeds;
-a whole round is a MAP refit of a new model and ``optimize_acqf(LogEI)``. The deviation is the largest of values (relative) and of
-gradients (relative to their largest entry) from those of the BoTorch function that ours was made from, for the optimiser by how much
-the value it reaches is lower at most. Prints all with its bars, writes docs/compiled_acquisition.json, .md and .png, and ends with
-an error where a bar is missed, or something is compiled twice. ``--quick`` measures little, and writes into a temporary folder.
+once before it is measured; *first use* is the NumPy tier, which answers until Numba is ready. Monte Carlo functions have 128
+samples; qLogNEI keeps all observations as its baseline (``prune_baseline=False``) but where it says that it was pruned, as Ax does;
+16 draws are those of BoTorch's SAAS model, the same on both sides. ``optimize_acqf`` has 20 restarts and 512 raw samples, from the
+same seeds, on our side with ``gen_candidates=gen_candidates_compiled`` but where it says otherwise; a whole round is a MAP refit of a
+new model and ``optimize_acqf(LogEI)``. The deviation is the largest of values (relative) and of gradients (relative to their largest
+entry) from those of the BoTorch function that ours was made from, for the optimiser by how much the value it reaches is lower at
+most. Prints all with its bars, writes docs/compiled_acquisition.json, .md and .png, and ends with an error where a bar is missed, or
+something is compiled twice. ``--quick`` measures little, and writes into a temporary folder.
 """
 
 import argparse

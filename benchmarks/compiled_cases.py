@@ -21,6 +21,7 @@ from timing import Comparison, compare
 from torch import Tensor
 
 from pymc_botorch import PyMCGP, compile_acqf
+from pymc_botorch.acquisition import gen_candidates_compiled
 
 type Make = Callable[[Model], AcquisitionFunction]
 
@@ -106,8 +107,13 @@ def measured(tier: str, sizes: list[int], effort: Effort) -> Iterator[Row]:
             make = partial(LogExpectedImprovement, best_f=0.5)
             work = f"LogEI, 16 draws, n = {n}, b = {BATCHES}"
             yield gradients(work, tier, make, pair, (BATCHES, 1), effort, bar(DRAWS, tier), SAME_ANALYTIC)
-        result, worse = optimizations(compile_acqf(log_ei(ours)), log_ei(theirs), effort.seeds)
-        yield Row(f"optimize_acqf(LogEI), n = {n}", tier, result, bar(OPTIMIZER[n], tier), worse, SAME_OPTIMUM)
+        acqfs = (compile_acqf(log_ei(ours)), log_ei(theirs))
+        for work, generate, floor in (
+            ("optimize_acqf(LogEI)", gen_candidates_compiled, bar(OPTIMIZER[n], tier)),
+            ("optimize_acqf(LogEI), BoTorch's gen_candidates", None, None),
+        ):
+            result, worse = optimizations(*acqfs, generate, effort.seeds)
+            yield Row(f"{work}, n = {n}", tier, result, floor, worse, SAME_OPTIMUM)
 
 
 def bar(bars: tuple[float, float | None], tier: str) -> float | None:
@@ -201,17 +207,19 @@ class Seeded:
         self.values.append(self.function())
 
 
-def optimizations(ours: AcquisitionFunction, theirs: AcquisitionFunction, seeds: int) -> tuple[Comparison, float]:
+def optimizations(
+    ours: AcquisitionFunction, theirs: AcquisitionFunction, generate: Callable | None, seeds: int
+) -> tuple[Comparison, float]:
     """Time the optimiser from the same seeds; return by how much the value that ours reaches is lower at most, too."""
-    sides = [Seeded(partial(maximum, acqf)) for acqf in (ours, theirs)]
+    sides = [Seeded(partial(maximum, ours, generate)), Seeded(partial(maximum, theirs))]
     result = compare(*sides, repeats=seeds, seconds=0.0)
     return result, max(b - a for a, b in zip(*(side.values for side in sides), strict=True))
 
 
-def maximum(acqf: AcquisitionFunction) -> float:
+def maximum(acqf: AcquisitionFunction, generate: Callable | None = None) -> float:
     """The largest value that the optimiser finds in the unit cube."""
     bounds = torch.tensor([[0.0], [1.0]], dtype=torch.double).expand(2, D)
-    return optimize_acqf(acqf, bounds, q=1, num_restarts=RESTARTS, raw_samples=RAW_SAMPLES)[1].item()
+    return optimize_acqf(acqf, bounds, 1, RESTARTS, RAW_SAMPLES, gen_candidates=generate)[1].item()
 
 
 def rounds(n: int, starts: int, seeds: int) -> Comparison:
@@ -219,7 +227,8 @@ def rounds(n: int, starts: int, seeds: int) -> Comparison:
     X, Y = data(n, D)
 
     def ours() -> float:
-        return maximum(compile_acqf(LogExpectedImprovement(PyMCGP(X, Y).fit(num_starts=starts), Y.max())))
+        acqf = compile_acqf(LogExpectedImprovement(PyMCGP(X, Y).fit(num_starts=starts), Y.max()))
+        return maximum(acqf, gen_candidates_compiled)
 
     def theirs() -> float:
         return maximum(LogExpectedImprovement(fit_theirs(X, Y), Y.max()))
