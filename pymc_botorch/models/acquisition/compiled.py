@@ -106,7 +106,7 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
     """
 
     def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], Score]) -> None:
-        super().__init__(model=original.model)
+        AcquisitionFunction.__init__(self, model=original.model)  # not that of a class of BoTorch that a subclass is, too
         self.original = original
         self._read = read
         self._may_have_pending = hasattr(original, "X_pending")
@@ -161,6 +161,10 @@ class CompiledAcquisitionFunction(AcquisitionFunction):
         if X.dtype is not torch.float64:
             value = value.to(X.dtype)
         return value if inputs.ndim == 3 else value.reshape(inputs.shape[:-2] or (1,))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the scores, which are read again."""
+        return {**self.__dict__, "_state": None, "_scores": {}}
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""
