@@ -37,7 +37,8 @@ class CompiledAcquisition(Acquisition):
     What became of it is appended to ``models_used``, which Ax stores with each trial, as a dict of :class:`Compilation`.
     """
 
-    reason = ""
+    reason: str = ""
+    models_used: list[dict[str, Any]]
 
     def _instantiate_acquisition(self) -> None:
         super()._instantiate_acquisition()

@@ -2,7 +2,7 @@
 
 __all__ = ["acquisition_function", "acquisition_summary", "fitted_models"]
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 from ax.adapter.torch import TorchAdapter
 from ax.api.client import Client
 from ax.exceptions.core import UserInputError

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
+import torch
 from botorch.acquisition import (
     AcquisitionFunction,
     ExpectedImprovement,
@@ -36,7 +37,7 @@ class AbstractCompiledClass(CompiledAcquisitionFunction):
     """A class of BoTorch, compiled: it takes the arguments of that class, and is a subclass of it."""
 
     botorch_class: ClassVar[type[AcquisitionFunction]]
-    read: ClassVar[staticmethod[[Any, int], Score]]
+    read: "ClassVar[staticmethod[[Any, int], Score]]"
 
     def __init_subclass__(cls, *, read: Callable[[Any, int], Score], **options: Any) -> None:
         """Enter a class whose second base is the one of BoTorch."""
@@ -50,7 +51,7 @@ class AbstractCompiledClass(CompiledAcquisitionFunction):
         original = self.botorch_class(*args, **options)
         super().__init__(original, self.read)
         try:
-            self.score(1)
+            self._check()
         except UnsupportedError as error:
             name = self.botorch_class.__name__
             raise UnsupportedModelError(f"This {name} cannot be compiled. {error} Use {name} itself.") from error
@@ -64,8 +65,17 @@ class AbstractCompiledClass(CompiledAcquisitionFunction):
         """
         made = cls.__new__(cls)
         CompiledAcquisitionFunction.__init__(made, original, cls.read)
-        made.score(1)
+        made._check()
         return made
+
+    def _check(self) -> None:
+        """Read the score of one point, and leave to the first call what is drawn then: seeded, it has the original's samples."""
+        has_sampler = getattr(self.original, "sampler", self) is not None
+        with torch.random.fork_rng(devices=[]):
+            self.score(1)
+        if not has_sampler:
+            self.original.sampler = None
+            self._scores.clear()
 
 
 def compiled(acqf: AcquisitionFunction) -> CompiledAcquisitionFunction:

@@ -62,6 +62,7 @@ class Score:
     ) -> list[np.ndarray]:
         if self.needs_frozen:
             return posterior(build, points, *arguments)
+        posterior.check_indices(points)
         return posterior.functions(build, as_input(points), *arguments)
 
 
