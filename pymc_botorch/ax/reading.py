@@ -104,13 +104,13 @@ def acquisition_summary(client: Client) -> pd.DataFrame:
         >>> from pymc_botorch import PyMCGP, ax
         >>> client = Client(random_seed=0)
         >>> client.configure_experiment([RangeParameterConfig("dose", parameter_type="float", bounds=(0, 160))])
-        >>> client.configure_optimization("crop, -cost")
+        >>> client.configure_optimization("crop")
         >>> client.set_generation_strategy(ax.generation_strategy(PyMCGP, initialization_budget=2, seed=1))
         >>> for crop in (7.9, 8.4, 8.1):
         ...     ((index, parameters),) = client.get_next_trials(max_trials=1).items()
-        ...     _ = client.complete_trial(index, raw_data={"crop": crop, "cost": parameters["dose"]})
-        >>> list(ax.acquisition_summary(client)["acquisition_function"])
-        ['qLogNoisyExpectedHypervolumeImprovement']
+        ...     _ = client.complete_trial(index, raw_data={"crop": crop})
+        >>> ax.acquisition_summary(client).iloc[-1].to_dict()["acquisition_function"]
+        'CompiledqLogNoisyExpectedImprovement'
     """
     strategy = client._maybe_generation_strategy
     experiment = None if strategy is None else strategy._experiment
