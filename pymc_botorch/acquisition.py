@@ -1,10 +1,32 @@
 """Acquisition functions on our models, compiled: value and gradient in one function.
 
-:func:`compile_acqf` takes one of BoTorch's, :class:`FormulaAcquisitionFunction` a formula of one's own, in PyTensor. The formulas
-here are PyTensor expressions of a posterior's mean and standard deviation, stable in the tails, for such formulas and others.
+:func:`compile_acqf` takes one of BoTorch's. Each class of BoTorch that it takes has a compiled one, ``Compiled`` and its name: a
+subclass with the same arguments. It may be used in its place, and be given to Ax as ``botorch_acqf_class`` (``pymc_botorch.ax``
+registers all of them). :class:`FormulaAcquisitionFunction` takes a formula of one's own, in PyTensor; the formulas here are
+PyTensor expressions of a posterior's mean and standard deviation, stable in the tails, for such formulas and others.
+
+Example:
+    >>> import torch, pymc_botorch
+    >>> from pymc_botorch.acquisition import CompiledLogExpectedImprovement
+    >>> X = torch.rand(8, 2, dtype=torch.double)
+    >>> model = pymc_botorch.PyMCGP(X, X.sum(-1, keepdim=True)).fit()
+    >>> CompiledLogExpectedImprovement(model, best_f=1.5)(torch.rand(5, 1, 2, dtype=torch.double)).shape
+    torch.Size([5])
 """
 
 __all__ = [
+    "CompiledExpectedImprovement",
+    "CompiledLogExpectedImprovement",
+    "CompiledLogProbabilityOfImprovement",
+    "CompiledPosteriorMean",
+    "CompiledPosteriorStandardDeviation",
+    "CompiledProbabilityOfImprovement",
+    "CompiledUpperConfidenceBound",
+    "CompiledqExpectedImprovement",
+    "CompiledqLogExpectedImprovement",
+    "CompiledqLogNoisyExpectedImprovement",
+    "CompiledqSimpleRegret",
+    "CompiledqUpperConfidenceBound",
     "FormulaAcquisitionFunction",
     "compile_acqf",
     "expected_improvement",
@@ -17,7 +39,7 @@ __all__ = [
 
 import warnings
 
-from botorch.acquisition import AcquisitionFunction, qLogNoisyExpectedImprovement
+from botorch.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import UnsupportedError
 
 from pymc_botorch.errors import PACKAGE_FOLDER
@@ -28,17 +50,24 @@ from pymc_botorch.graph.acquisition.formulas import (
     probability_of_improvement,
     upper_confidence_bound,
 )
-from pymc_botorch.models.acquisition import analytic, monte_carlo
-from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
+from pymc_botorch.models.acquisition.classes import (
+    CompiledExpectedImprovement,
+    CompiledLogExpectedImprovement,
+    CompiledLogProbabilityOfImprovement,
+    CompiledPosteriorMean,
+    CompiledPosteriorStandardDeviation,
+    CompiledProbabilityOfImprovement,
+    CompiledqExpectedImprovement,
+    CompiledqLogExpectedImprovement,
+    CompiledqLogNoisyExpectedImprovement,
+    CompiledqSimpleRegret,
+    CompiledqUpperConfidenceBound,
+    CompiledUpperConfidenceBound,
+    compiled,
+)
 from pymc_botorch.models.acquisition.optimizing import gen_candidates_compiled
 from pymc_botorch.models.acquisition.own import FormulaAcquisitionFunction
 from pymc_botorch.models.errors import UnsupportedModelError
-
-READERS = {
-    **dict.fromkeys(analytic.FORMULAS, analytic.read_analytic),
-    **dict.fromkeys(monte_carlo.FORMULAS, monte_carlo.read_monte_carlo),
-    qLogNoisyExpectedImprovement: monte_carlo.read_noisy,
-}
 
 
 def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> AcquisitionFunction:
@@ -55,8 +84,8 @@ def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> Acquisiti
         strict: Whether to refuse what cannot be compiled; else it is returned as it is, with a warning.
 
     Returns:
-        An ``AcquisitionFunction`` of ``... x q x d`` points in raw units, for ``optimize_acqf``; over draws it averages as the
-        original does.
+        Its compiled class, such as ``CompiledLogExpectedImprovement``, of ``... x q x d`` points in raw units, for
+        ``optimize_acqf``; over draws it averages as the original does. What is compiled already is returned as it is.
 
     Raises:
         UnsupportedError: If the acquisition function, or what it was told, is not among these.
@@ -71,15 +100,10 @@ def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> Acquisiti
         torch.Size([5])
     """
     try:
-        read = READERS.get(type(acqf))
-        if read is None:
-            raise UnsupportedModelError("Nothing is known of its class.")
-        compiled = CompiledAcquisitionFunction(acqf, read)
-        compiled.score(1)
+        return compiled(acqf)
     except UnsupportedError as error:
         message = f"This {type(acqf).__name__} cannot be compiled. {error}"
         if strict:
             raise UnsupportedModelError(f"{message} Use it as it is.") from error
         warnings.warn(f"{message} It is returned as it is.", UserWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
         return acqf
-    return compiled

@@ -1590,6 +1590,37 @@ def test_clients_set_the_experiment_of_their_strategy() -> None:
     assert generation_strategy_to_dict(strategy)["__type"] == type(strategy).__name__
 
 
+def test_acquisitions_of_ax_make_their_function_by_two_hooks() -> None:
+    import ax_gps
+    from ax.generators.torch.botorch_modular.acquisition import Acquisition
+
+    assert {"_instantiate_acquisition", "_construct_botorch_acquisition"} <= vars(Acquisition).keys()
+    rows = [{"dose": 20.0, "depth": 2.2}, {"dose": 90.0, "depth": 3.7}]
+    client = ax_gps.after(rows, ax_gps.client_of("single", ax_gps.AnyGP), ax_gps.AnyGP, compile_acqf=False)
+    strategy = client._maybe_generation_strategy
+    assert strategy.adapter.generator._acquisition is None
+    client.get_next_trials(max_trials=1)
+    made = strategy.adapter.generator._acquisition
+    assert type(made) is Acquisition
+    assert type(made.acqf) is qLogNoisyExpectedImprovement
+    (run,) = strategy._experiment.trials[2].generator_runs
+    assert run.gen_metadata["models_used"] == made.models_used
+    assert [type(used) for used in made.models_used] == [dict]
+
+
+def test_ax_keeps_acquisitions_by_name() -> None:
+    from ax.generators.torch.botorch_modular.acquisition import Acquisition
+    from ax.storage.botorch_modular_registry import CLASS_TO_REVERSE_REGISTRY
+    from botorch.acquisition import AcquisitionFunction
+
+    from pymc_botorch.acquisition import CompiledLogExpectedImprovement
+    from pymc_botorch.ax.acquisition import CompiledAcquisition
+
+    assert CLASS_TO_REVERSE_REGISTRY[Acquisition]["CompiledAcquisition"] is CompiledAcquisition
+    functions = CLASS_TO_REVERSE_REGISTRY[AcquisitionFunction]
+    assert functions["CompiledLogExpectedImprovement"] is CompiledLogExpectedImprovement
+
+
 def test_stored_configurations_have_the_name_of_their_class() -> None:
     from ax.storage.json_store.encoder import object_to_json
 
@@ -1898,6 +1929,20 @@ def test_noisy_functions_keep_the_root_of_their_baseline() -> None:
     acqf._set_sampler(q_in=2, posterior=model.posterior(torch.cat([X, X[:2]]).unsqueeze(0)))
     assert acqf.sampler.base_samples.shape == (8, 1, len(X) + 2)
     assert torch.equal(acqf.sampler.base_samples[..., : len(X)].flatten(), of_baseline.flatten())
+
+
+def test_input_constructors_are_in_one_table() -> None:
+    from botorch.acquisition.input_constructors import ACQF_INPUT_CONSTRUCTOR_REGISTRY, get_acqf_input_constructor
+
+    assert get_acqf_input_constructor(LogExpectedImprovement) is ACQF_INPUT_CONSTRUCTOR_REGISTRY[LogExpectedImprovement]
+
+
+def test_optimisers_ask_for_classes_of_acquisition_functions() -> None:
+    from botorch.acquisition import ExpectedImprovement
+    from botorch.optim.initializers import is_nonnegative
+
+    assert is_nonnegative(object.__new__(ExpectedImprovement))
+    assert not is_nonnegative(object.__new__(LogExpectedImprovement))
 
 
 # The page

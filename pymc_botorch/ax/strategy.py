@@ -24,6 +24,7 @@ from ax.storage.json_store.registry import CORE_ENCODER_REGISTRY
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
+from pymc_botorch.ax.acquisition import CompiledAcquisition
 from pymc_botorch.ax.configuration import apply_units, check_storable, has_natural_units, model_config, surrogate_spec
 from pymc_botorch.ax.registration import GPClass
 from pymc_botorch.ax.transforms import input_transforms
@@ -40,6 +41,7 @@ def generation_strategy(
     optimizer_kwargs: Mapping[str, Any] | None = None,
     fit_options: Mapping[str, Any] | None = None,
     categories: Literal["one-hot", "index"] = "one-hot",
+    compile_acqf: bool = True,
 ) -> GenerationStrategy:
     """Return a strategy like Ax's default, with our surrogate: first the centre of the search space, then Sobol points, then it.
 
@@ -64,6 +66,9 @@ def generation_strategy(
             one column, of its values where they are numbers, of 0 and 1 otherwise. With ``"index"`` it is a category, also where
             its values are numbers, unless a parameter constraint needs them; so is a range whose ``step_size`` leaves two
             values, which Ax takes for such a choice. Ordered text comes as positions in either case.
+        compile_acqf: Whether acquisition functions are compiled, as by ``pymc_botorch.compile_acqf``, where they can be. Values
+            are the same, trials take less time. Several objectives, outcome constraints and models of others are left to BoTorch;
+            :func:`acquisition_summary` says what was compiled, and otherwise why not.
 
     Raises:
         UserInputError: If an argument can't be used, or stored.
@@ -96,6 +101,8 @@ def generation_strategy(
         raise UserInputError(f"botorch_acqf_class is {botorch_acqf_class!r}. Pass a class of BoTorch, or None.")
     if categories not in ("one-hot", "index"):
         raise UserInputError(f"categories is {categories!r}. Pass 'one-hot' or 'index'.")
+    if not isinstance(compile_acqf, bool):
+        raise UserInputError(f"compile_acqf is {compile_acqf!r}. Pass True or False.")
     for name, options in (("acquisition_options", acquisition_options), ("optimizer_kwargs", optimizer_kwargs)):
         if not (options is None or isinstance(options, Mapping)):
             raise UserInputError(f"{name} is {options!r}. Pass a dict.")
@@ -112,6 +119,8 @@ def generation_strategy(
         generator_kwargs["transforms"] = [*input_transforms(categories, natural=False), *Y_trans]
     if botorch_acqf_class is not None:
         generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
+    if compile_acqf:
+        generator_kwargs["acquisition_class"] = CompiledAcquisition
     gen_kwargs = {"model_gen_options": {"optimizer_kwargs": dict(optimizer_kwargs)}} if optimizer_kwargs else {}
     enum = Generators.BO_MIXED if categories == "index" else Generators.BOTORCH_MODULAR
     node = GenerationNode(

@@ -124,7 +124,8 @@ def _blocks(cut: CutPosterior) -> _Blocks:
         r = baseline.shape[0]
         cross = graph_replace(cut.cov, {cut.X: pt.join(0, baseline, cut.X)}, strict=False)[:r, r:]
     outputs = expand_distances([cut.mean, cut.cov, cross], exact=False)
-    boundary = [v for v in boundary_of([cut.X], outputs) if v.type.dtype == "float64" and v is not baseline]
+    given = [v for v in boundary_of([cut.X], outputs) if v is not baseline]
+    boundary = [v for v in given if v.type.dtype == "float64" or v in cut.frozen]  # not lengths and positions of the baseline
     frozen = [variable.type(f"given_{i}") for i, variable in enumerate(boundary)]
     mean, cov, cross = graph_replace(outputs, dict(zip(boundary, frozen, strict=True)), strict=False)
     return _Blocks(mean, cov, cross, [*frozen, baseline], [*boundary, baseline], baseline)

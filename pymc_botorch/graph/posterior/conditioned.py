@@ -80,11 +80,19 @@ class ConditionedPosterior:
         Raises:
             DataError: If a new input is used as an index that its table does not have.
         """
-        if self.functions.subject.subscripts:
-            X = arrays[0].reshape(-1, arrays[0].shape[-1])
-            known = self.values[:-1]  # the last is the noise
-            check_subscripts(lambda points: self.functions(subscripts_at, as_input(points), *known), X)
+        self.check_indices(arrays[0])
         return self._evaluate(build, *arrays)
+
+    def check_indices(self, X: np.ndarray) -> None:
+        """Refuse new inputs ``... x d`` of which one is used as an index that its table does not have.
+
+        Raises:
+            DataError: If there is such an input.
+        """
+        if self.functions.subject.subscripts:
+            known = self.values[:-1]  # the last is the noise
+            points = X.reshape(-1, X.shape[-1])
+            check_subscripts(lambda points: self.functions(subscripts_at, as_input(points), *known), points)
 
     def _evaluate(self, build: Build[CutPosterior], *arrays: np.ndarray) -> list[np.ndarray]:
         frozen = _frozen(self.functions, self.values) if self.frozen is None else self.frozen

@@ -67,6 +67,7 @@ class Score:
             return posterior(build, points[..., : -self.raw_columns], points[..., -self.raw_columns :], *arguments)
         if self.needs_frozen:
             return posterior(build, points, *arguments)
+        posterior.check_indices(points)
         return posterior.functions(build, as_input(points), *arguments)
 
 
@@ -104,7 +105,7 @@ class ScoredAcquisitionFunction(AcquisitionFunction):
     """An acquisition function that is a score, read when a number of points is first asked for, and again after a fit."""
 
     def __init__(self, model: Any, read: Callable[[int], Score]) -> None:
-        super().__init__(model=model)
+        AcquisitionFunction.__init__(self, model=model)  # not that of a class of BoTorch that a subclass is, too
         self._read = read
         self._state: object = None
         self._scores: dict[int, Score] = {}  # by number of points
@@ -210,6 +211,10 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
         if pending is not None:
             X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
         return super()._score_and_inputs(X)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the scores, which are read again."""
+        return {**self.__dict__, "_state": None, "_scores": {}}
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""

@@ -16,7 +16,8 @@ from botorch.acquisition import (
     qUpperConfidenceBound,
 )
 from botorch.acquisition.objective import IdentityMCObjective, LinearMCObjective
-from botorch.sampling import IIDNormalSampler, SobolQMCNormalSampler, get_sampler
+from botorch.sampling import IIDNormalSampler, SobolQMCNormalSampler
+from botorch.sampling.get_sampler import get_sampler
 
 from pymc_botorch.graph.acquisition import formulas
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
@@ -102,12 +103,15 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
     best = acqf._baseline_best_f.detach().to(torch.float64).reshape(z.shape[-1], -1).T.numpy()  # S x s
     roots = acqf._baseline_L.detach().to(torch.float64).reshape(-1, r, r).numpy()
     baseline = acqf.model.read_inputs(acqf.X_baseline)[1].numpy()
-    kept = [posterior(baseline_arrays, baseline) for posterior in posteriors]
+    kept = [
+        [as_input(array, "int64" if array.dtype.kind == "i" else "float64") for array in posterior(baseline_arrays, baseline)]
+        for posterior in posteriors
+    ]
 
     def arguments(posterior: ConditionedPosterior, s: int) -> list[np.ndarray]:
         own = [as_input(array[s if len(array) > 1 else 0]) for array in (z, best)]
         root = as_input(roots[s if len(roots) > 1 else 0])
-        return [*scalarized.units(posterior, 0.0), *own, *numbers, root, *map(as_input, kept[s])]
+        return [*scalarized.units(posterior, 0.0), *own, *numbers, root, *kept[s]]
 
     given = [arguments(posterior, s) for s, posterior in enumerate(posteriors)]
 
