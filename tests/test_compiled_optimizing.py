@@ -82,7 +82,6 @@ def test_an_optimum_is_that_of_botorch() -> None:
 @pytest.mark.parametrize(
     "asked",
     [
-        {"fixed_features": {1: 2.5}},
         {"inequality_constraints": [(torch.tensor([0, 1]), torch.tensor([-1.0, -1.0], dtype=torch.double), -6.0)]},
         {"options": {"method": "SLSQP", "maxiter": 3}},
         {"timeout_sec": 10.0},
@@ -95,6 +94,24 @@ def test_what_else_is_asked_for_is_heeded(asked: dict[str, Any]) -> None:
     start = torch.cat([starts()[..., :1] * 0.3, torch.full((4, 1, 1), 2.5).double(), starts()[..., 2:]], -1)
     found = [generate(start, function, **limits) for generate in (gen_candidates_compiled, gen_candidates_scipy)]
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"max_optimization_problem_aggregation_size": 3}])
+@pytest.mark.parametrize("fixed", [{}, {1: 2.5}, {0: 11.0, 2: 0.5}])
+def test_columns_are_fixed_and_problems_split_as_by_botorch(options: dict[str, int], fixed: dict[int, float]) -> None:
+    """Fixed values may be outside of the bounds."""
+    start = starts()
+    for column, value in fixed.items():
+        start[..., column] = value
+    limits = {
+        "lower_bounds": BOUNDS[0],
+        "upper_bounds": BOUNDS[1] + 2,
+        "options": {"maxiter": 6} | options,
+        "fixed_features": fixed,
+    }
+    found = [generate(start, acqf("point"), **limits) for generate in (gen_candidates_compiled, gen_candidates_scipy)]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+    assert all((found[0][0][..., column] == value).all() for column, value in fixed.items())
 
 
 def test_other_acquisition_functions_are_botorchs() -> None:

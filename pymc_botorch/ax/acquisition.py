@@ -8,13 +8,17 @@ __all__ = ["Compilation", "CompiledAcquisition"]
 
 from typing import Any, NamedTuple
 
-from ax.generators.torch.botorch_modular.acquisition import Acquisition
+from ax.core.search_space import SearchSpaceDigest
+from ax.generators.torch.botorch_modular.acquisition import Acquisition, determine_optimizer
+from ax.generators.utils import mk_discrete_choices
 from ax.storage.botorch_modular_registry import register_acquisition, register_acquisition_function
 from botorch.acquisition import AcquisitionFunction
 from botorch.acquisition.input_constructors import ACQF_INPUT_CONSTRUCTOR_REGISTRY
 from botorch.exceptions.errors import UnsupportedError
+from torch import Tensor
 
 from pymc_botorch.models.acquisition.classes import COMPILED_CLASSES, compiled
+from pymc_botorch.models.acquisition.optimizing import gen_candidates_compiled
 
 
 class Compilation(NamedTuple):
@@ -52,6 +56,20 @@ class CompiledAcquisition(Acquisition):
         except UnsupportedError as error:
             self.reason = str(error)
         return acqf
+
+    def optimize(
+        self,
+        n: int,
+        search_space_digest: SearchSpaceDigest,
+        *args: Any,
+        optimizer_options: dict[str, Any] | None = None,
+        **others: Any,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Search as Ax does, given values and gradients of a compiled function without torch in between where it can be."""
+        choices = mk_discrete_choices(search_space_digest, others.get("fixed_features"))
+        if determine_optimizer(search_space_digest, self.acqf, choices) in ("optimize_acqf", "optimize_acqf_mixed"):
+            optimizer_options = {"gen_candidates": gen_candidates_compiled, **(optimizer_options or {})}
+        return super().optimize(n, search_space_digest, *args, optimizer_options=optimizer_options, **others)
 
 
 for _botorch_class, _compiled_class in COMPILED_CLASSES.items():

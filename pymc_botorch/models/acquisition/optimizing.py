@@ -3,7 +3,7 @@
 __all__ = ["gen_candidates_compiled"]
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,14 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.exceptions.errors import OptimizationGradientError
 from botorch.exceptions.warnings import OptimizationWarning
 from botorch.generation.gen import gen_candidates_scipy
-from botorch.optim.parameter_constraints import make_scipy_bounds
 from botorch.optim.utils import columnwise_clamp
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
 from pymc_botorch.models.acquisition.compiled import ScoredAcquisitionFunction
 
 MAX_ITERATIONS = 2000  # BoTorch's
+PROBLEM_SIZE = "max_optimization_problem_aggregation_size"
 LIMIT_MESSAGES = ("LIMIT", "limit")
 """In SciPy's messages of a search that was told to end, which is no failure."""
 
@@ -36,7 +36,7 @@ def gen_candidates_compiled(
     """Generate candidates as BoTorch's ``gen_candidates_scipy`` does, from a compiled acquisition function in less time.
 
     SciPy's L-BFGS-B is given values and gradients as arrays, of all restarts as one problem, as BoTorch does it. Whatever else is
-    asked for (constraints, fixed features, a time limit, another method or acquisition function) is BoTorch's own.
+    asked for (constraints, a time limit, another method or acquisition function) is BoTorch's own.
 
     Args:
         initial_conditions: ``b x q x d``, in raw units.
@@ -66,9 +66,10 @@ def gen_candidates_compiled(
         torch.Size([1, 2])
     """
     options = options or {}
-    is_plain = {"method", "with_grad", "max_optimization_problem_aggregation_size"}.isdisjoint(options)
-    asked = fixed_features or any(value is not None and value is not False for value in others.values())
-    if not isinstance(acquisition_function, ScoredAcquisitionFunction) or not is_plain or asked:
+    fixed = {column: value for column, value in (fixed_features or {}).items() if isinstance(value, int | float)}
+    others = {name: value for name, value in others.items() if value is not None and value is not False}
+    is_plain = {"method", "with_grad"}.isdisjoint(options) and len(fixed) == len(fixed_features or {})
+    if not isinstance(acquisition_function, ScoredAcquisitionFunction) or not is_plain or others:
         return gen_candidates_scipy(
             initial_conditions,
             acquisition_function,
@@ -78,28 +79,59 @@ def gen_candidates_compiled(
             fixed_features=fixed_features,
             **others,
         )
-    clamped = columnwise_clamp(initial_conditions, lower_bounds, upper_bounds, raise_on_violation=True)
+    clamped = columnwise_clamp(initial_conditions, lower_bounds, upper_bounds, raise_on_violation=True).clone()
+    for column, value in fixed.items():
+        clamped[..., column] = value
     batches = clamped if clamped.ndim == 3 else clamped.unsqueeze(0)
+    size = options.get(PROBLEM_SIZE, len(batches))
+    of_scipy = {"maxiter": MAX_ITERATIONS} | {k: v for k, v in options.items() if k not in ("callback", PROBLEM_SIZE)}
+    found = []
+    for starts in batches.split(size):
+        bounds = _bounds(starts, lower_bounds, upper_bounds, fixed)
+        found.append(_search(starts, acquisition_function, bounds, list(fixed), options.get("callback"), of_scipy))
+    candidates = torch.cat(found).view_as(clamped)
+    free = columnwise_clamp(candidates, lower_bounds, upper_bounds, raise_on_violation=not fixed)
+    for column, value in fixed.items():
+        free[..., column] = value  # which may be outside of the bounds
+    with torch.no_grad():
+        return free, acquisition_function(free)
+
+
+def _bounds(
+    starts: Tensor, lower: float | Tensor | None, upper: float | Tensor | None, fixed: Mapping[int, float]
+) -> Bounds | None:
+    """Return the bounds of all numbers of a problem, those of fixed columns closed."""
+    if lower is None and upper is None and not fixed:
+        return None
+    sides = []
+    for bound, infinite in ((lower, -np.inf), (upper, np.inf)):
+        full = torch.as_tensor(infinite if bound is None else bound, dtype=torch.float64).expand(starts.shape).clone()
+        for column, value in fixed.items():
+            full[..., column] = value
+        sides.append(full.reshape(-1).numpy())
+    return Bounds(*sides, keep_feasible=True)
+
+
+def _search(
+    starts: Tensor,
+    acqf: ScoredAcquisitionFunction,
+    bounds: Bounds | None,
+    fixed: list[int],
+    callback: Callable | None,
+    options: dict[str, Any],
+) -> Tensor:
+    """Return the points that a search from ``b x q x d`` ones ends at, as one problem."""
 
     def negative(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = acquisition_function.value_and_gradient(torch.from_numpy(x).view(batches.shape).to(batches))
+        value, gradient = acqf.value_and_gradient(torch.from_numpy(x).view(starts.shape).to(starts))
+        gradient[..., fixed] = 0.0  # or the first step would be shorter for it
         if np.isnan(gradient).any():
             count = np.isnan(gradient).sum()
             raise OptimizationGradientError(f"{count} elements of the {x.size} element gradient array are NaN.", current_x=x)
         return -value.sum(), -gradient.reshape(-1)
 
-    result = minimize(
-        negative,
-        batches.detach().cpu().double().numpy().reshape(-1),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=make_scipy_bounds(batches, lower_bounds, upper_bounds),
-        callback=options.get("callback"),
-        options={"maxiter": MAX_ITERATIONS} | {name: value for name, value in options.items() if name != "callback"},
-    )
+    x = starts.detach().cpu().double().numpy().reshape(-1)
+    result = minimize(negative, x, jac=True, method="L-BFGS-B", bounds=bounds, callback=callback, options=options)
     if not (result.success or any(word in result.message for word in LIMIT_MESSAGES)):
-        warnings.warn(f"SciPy's L-BFGS-B failed: {result.message}", OptimizationWarning, stacklevel=2)  # BoTorch tries again
-    found = torch.from_numpy(result.x).view_as(clamped).to(initial_conditions)
-    candidates = columnwise_clamp(found, lower_bounds, upper_bounds, raise_on_violation=True)
-    with torch.no_grad():
-        return candidates, acquisition_function(candidates)
+        warnings.warn(f"SciPy's L-BFGS-B failed: {result.message}", OptimizationWarning, stacklevel=3)  # BoTorch tries again
+    return torch.from_numpy(result.x).view(starts.shape).to(starts)
