@@ -47,8 +47,9 @@ AS_WRITTEN = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["minimum_compile"
 """PyTensor's mode without rewriting, for what is called a few times and has no inner graphs."""
 QUICK = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_compile"]))
 """That with some of it, for what is called a few times."""
-NUMPY = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_run"], exclude=["useless_symmetric_transpose"]))
-"""That of the tier ``"numpy"``, without a rewrite that takes a tenth of the time and finds nothing in our graphs."""
+FUTILE = ["useless_symmetric_transpose", "extract_diag_lift_pass"]
+NUMPY = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_run"], exclude=FUTILE))
+"""That of the tier ``"numpy"``, without two rewrites that take a third of the time and find nothing in our graphs."""
 
 
 def _numba_mode() -> Mode:
