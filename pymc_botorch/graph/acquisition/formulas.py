@@ -90,9 +90,9 @@ def log_expected_improvement(mean: TensorVariable, sd: TensorVariable, best: Ten
     inside = pt.maximum(far, FURTHEST)
     w = pt.log(pt.erfcx(-inside / np.sqrt(2.0)) * -inside) + LOG_SQRT_HALF_PI  # log(|u| Phi(u) / phi(u))
     tail = pt.switch(u > FURTHEST, pt.log1mexp(w), -2.0 * pt.log(-far))
-    return pt.switch(u > -1.0, pt.log(_density(near) + near * _probability(near)), -0.5 * u**2 - LOG_SQRT_2_PI + tail) + pt.log(
-        sd
-    )
+    return pt.switch(
+        u > -1.0, pt.log(_density(near) + near * _probability(near)), -0.5 * pt.square(u) - LOG_SQRT_2_PI + tail
+    ) + pt.log(sd)
 
 
 def probability_of_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
@@ -104,7 +104,7 @@ def log_probability_of_improvement(mean: TensorVariable, sd: TensorVariable, bes
     """Return the logarithm of that probability, with a gradient however small it is."""
     u = (mean - best) / sd
     near, far = pt.maximum(u, -1.0), pt.minimum(u, -1.0)
-    tail = pt.log(0.5 * pt.erfcx(-far / np.sqrt(2.0))) - 0.5 * u**2
+    tail = pt.log(0.5 * pt.erfcx(-far / np.sqrt(2.0))) - 0.5 * pt.square(u)
     return pt.switch(u > -1.0, pt.log1p(-0.5 * pt.erfc(near / np.sqrt(2.0))), tail)
 
 
@@ -134,7 +134,7 @@ def log_improvement(samples: TensorVariable, best: TensorVariable, tau: TensorVa
     """
     x = (samples - best) / tau
     if fat:
-        return pt.log(pt.softplus(x) + 0.1 / (1.0 + x**2)) + pt.log(tau)
+        return pt.log(pt.softplus(x) + 0.1 / (1.0 + pt.square(x))) + pt.log(tau)
     inside = pt.maximum(x, -35.0)  # below, softplus is exp to rounding
     return pt.switch(x > -35.0, pt.log(pt.softplus(inside)), x) + pt.log(tau)
 
@@ -146,7 +146,7 @@ def fat_maximum(values: TensorVariable, tau: TensorVariable) -> TensorVariable:
     """
     top = values.max(axis=-2, keepdims=True)
     below = (top - values) / tau
-    return top[..., 0, :] + tau * pt.log((2.0 / (2.0 + 2.0 * below + below**2)).sum(axis=-2))
+    return top[..., 0, :] + tau * pt.log((2.0 / (2.0 + 2.0 * below + pt.square(below))).sum(axis=-2))
 
 
 def smooth_maximum(values: TensorVariable, tau: TensorVariable) -> TensorVariable:
@@ -208,7 +208,7 @@ Q_UPPER_CONFIDENCE_BOUND = SamplesFormula(_confidence_bound, _maximum, _mean, 1)
 
 
 def _density(u: TensorVariable) -> TensorVariable:
-    return pt.exp(-0.5 * u**2 - LOG_SQRT_2_PI)
+    return pt.exp(-0.5 * pt.square(u) - LOG_SQRT_2_PI)
 
 
 def _probability(u: TensorVariable) -> TensorVariable:

@@ -77,19 +77,19 @@ def noisy_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
         blocks, root = _blocks(cut), pt.matrix("root", dtype="float64")
         units, (offset, scale, floor) = unit_symbols()
         z, best, symbols = sampling_symbols(formula)
-        half = solve_triangular(root, scale**2 * blocks.cross, lower=True, b_ndim=2)  # r x N
-        left = scale**2 * point_variances(blocks.cov, cut.X) - (half**2).sum(axis=0)
+        half = solve_triangular(root, pt.square(scale) * blocks.cross, lower=True, b_ndim=2)  # r x N
+        left = pt.square(scale) * point_variances(blocks.cov, cut.X) - (pt.square(half)).sum(axis=0)
         r = root.shape[0]
         samples = offset + (scale * blocks.mean)[:, None] + half.T @ z[:r] + pt.sqrt(pt.maximum(left, floor))[:, None] * z[r]
         value = formula.over_samples(formula.utility(samples, best, *symbols))
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, z, best, *symbols, root, *blocks.frozen], without_zero_steps(outputs)
 
-    return named(build, "noisy_point_score", formula.utility, with_gradient)
+    return named(build, "noisy_point_score", formula.utility, with_gradient=with_gradient)
 
 
 @functools.cache
-def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPosterior]:
+def noisy_joint_score(formula: SamplesFormula) -> Build[CutPosterior]:
     """Return the build of an acquisition function of joint samples at the points of each batch.
 
     It takes and returns what :func:`noisy_point_score` does, with ``X`` ``b x q x d``, base samples ``(r + q) x s``, values ``b``
@@ -100,20 +100,18 @@ def noisy_joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[
         blocks, root = _blocks(cut), pt.matrix("root", dtype="float64")
         units, (offset, scale, _) = unit_symbols()
         z, best, symbols = sampling_symbols(formula)
-        half = solve_triangular(root, scale**2 * blocks.cross, lower=True, b_ndim=2)  # r x q
-        left = factor(scale**2 * blocks.cov - half.T @ half)
+        half = solve_triangular(root, pt.square(scale) * blocks.cross, lower=True, b_ndim=2)  # r x q
+        left = factor(pt.square(scale) * blocks.cov - half.T @ half)
         r = root.shape[0]
         samples = offset + (scale * blocks.mean)[:, None] + half.T @ z[:r] + left @ z[r:]
         value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
-        outputs: list[Variable] = [value]
-        if with_gradient:
-            outputs.append(pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore"))
+        outputs = [value, pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore")]
         batch = batched([cut.X])
         plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)
         outputs = fold_batches(vectorize_graph(plain, batch))
         return [batch[cut.X], *units, z, best, *symbols, root, *blocks.frozen], outputs
 
-    return named(build, "noisy_joint_score", formula.utility, with_gradient)
+    return named(build, "noisy_joint_score", formula.utility, is_large=True)
 
 
 def _blocks(cut: CutPosterior) -> _Blocks:

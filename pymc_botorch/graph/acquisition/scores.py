@@ -58,7 +58,7 @@ def point_score(formula: Formula, parameters: int, *, with_gradient: bool) -> Bu
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, *symbols, *cut.frozen], without_zero_steps(outputs)
 
-    return named(build, "point_score", formula, with_gradient)
+    return named(build, "point_score", formula, with_gradient=with_gradient)
 
 
 @functools.cache
@@ -83,16 +83,17 @@ def sampled_point_score(formula: SamplesFormula, *, with_gradient: bool) -> Buil
         outputs = [value, point_gradients(value, cut.X)] if with_gradient else [value]
         return [cut.X, *units, z, best, *symbols, *cut.frozen], without_zero_steps(outputs)
 
-    return named(build, "sampled_point_score", formula.utility, with_gradient)
+    return named(build, "sampled_point_score", formula.utility, with_gradient=with_gradient)
 
 
 @functools.cache
-def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPosterior]:
+def joint_score(formula: SamplesFormula) -> Build[CutPosterior]:
     """Return the build of an acquisition function of joint samples at the points of each batch.
+
+    It always has the gradient: a second function without costs more to compile than it saves.
 
     Args:
         formula: Of samples.
-        with_gradient: Whether to compute the gradient.
 
     Returns:
         Build of ``X, offset, scale, floor, z, best, *parameters, *frozen -> value, gradient``: ``b x q x d``, base samples ``q x
@@ -105,19 +106,20 @@ def joint_score(formula: SamplesFormula, *, with_gradient: bool) -> Build[CutPos
         z, best, symbols = sampling_symbols(formula)
         samples = offset + scale * cut.mean[:, None] + pt.abs(scale) * (factor(cut.cov) @ z)
         value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
-        outputs: list[Variable] = [value]
-        if with_gradient:
-            outputs.append(pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore"))
+        outputs = [value, pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore")]
         batch = batched([cut.X])
         plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)  # which would be functions for each batch
         outputs = fold_batches(vectorize_graph(plain, batch))
         return [batch[cut.X], *units, z, best, *symbols, *cut.frozen], outputs
 
-    return named(build, "joint_score", formula.utility, with_gradient)
+    return named(build, "joint_score", formula.utility, is_large=True)
 
 
-def named(build: Build[CutPosterior], kind: str, formula: Formula, with_gradient: bool) -> Build[CutPosterior]:
+def named(
+    build: Build[CutPosterior], kind: str, formula: Formula, *, with_gradient: bool = True, is_large: bool = False
+) -> Build[CutPosterior]:
     """Return a build with a name that says what decides it, as the index on disk takes it by its name."""
+    vars(build)["is_large"] = is_large
     build.__module__ = formula.__module__
     build.__qualname__ = f"{kind}({formula.__qualname__}, {with_gradient})"
     return build
@@ -132,7 +134,7 @@ def unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable
 def in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Variable], TensorVariable, TensorVariable]:
     """Return the symbols of the units, and mean and sd in these."""
     units, (offset, scale, floor) = unit_symbols()
-    return units, offset + scale * mean, pt.sqrt(pt.maximum(scale**2 * variance, floor))
+    return units, offset + scale * mean, pt.sqrt(pt.maximum(pt.square(scale) * variance, floor))
 
 
 def sampling_symbols(formula: SamplesFormula) -> tuple[TensorVariable, TensorVariable, list[TensorVariable]]:

@@ -50,6 +50,8 @@ QUICK = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_compile"]))
 FUTILE = ["useless_symmetric_transpose", "extract_diag_lift_pass"]
 NUMPY = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_run"], exclude=FUTILE))
 """That of the tier ``"numpy"``, without two rewrites that take a third of the time and find nothing in our graphs."""
+LITTLE = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["merge", "canonicalize"]))
+"""That for the largest graphs, which take seconds to be rewritten whole, and a fifth of that so."""
 
 
 def _numba_mode() -> Mode:
@@ -76,8 +78,11 @@ def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], li
     return _own_function(_rewritten_and_linked(inputs, outputs, linker))
 
 
-def _rewritten_and_linked(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> pytensor.compile.Function:
-    return _of_arrays(inputs, plain_products(inline_inner_graphs(outputs, all_kinds=linker == "numpy")), MODES[linker]())
+def _rewritten_and_linked(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker, *, is_large: bool = False
+) -> pytensor.compile.Function:
+    mode = LITTLE if is_large and linker == "numpy" else MODES[linker]()
+    return _of_arrays(inputs, plain_products(inline_inner_graphs(outputs, all_kinds=linker == "numpy")), mode)
 
 
 def _linked(graph: bytes, linker: Linker) -> Function:
@@ -140,17 +145,18 @@ def compile_build[Subject](subject: Subject, build: Build[Subject], linker: Link
 
     Args:
         subject: Argument of ``build``.
-        build: Returns inputs and outputs.
+        build: Returns inputs and outputs; where it has an attribute ``is_large``, the NumPy tier rewrites little of them.
         linker: How the function is compiled.
         entry: What stands for the function in the index on disk, which may hold its graph as PyTensor has rewritten it.
     """
+    is_large = getattr(build, "is_large", False)
     with making_graphs():
         if entry is None or not entry.is_complete:
-            return compile_function(*build(subject), linker)
+            return _own_function(_rewritten_and_linked(*build(subject), linker, is_large=is_large))
         if (held := entry.held(linker)) is not None:
             with suppress(Exception):  # whatever a damaged file leads to
                 return _linked(held, linker)
-        function = _rewritten_and_linked(*build(subject), linker)
+        function = _rewritten_and_linked(*build(subject), linker, is_large=is_large)
         with suppress(Exception):  # of pickling: then nothing is held
             graph = to_bytes(function.maker.fgraph)
             entry.hold(linker, graph)

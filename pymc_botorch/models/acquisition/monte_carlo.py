@@ -77,8 +77,7 @@ def read_monte_carlo(acqf: MCAcquisitionFunction, q: int) -> Score:
         return [*scalarized.units(posterior, 0.0), z[s if len(z) > 1 else 0], incumbents, *numbers]
 
     def build(with_gradient: bool) -> Build[CutPosterior]:
-        make = sampled_point_score if q == 1 else joint_score
-        return make(formula, with_gradient=with_gradient)
+        return sampled_point_score(formula, with_gradient=with_gradient) if q == 1 else joint_score(formula)
 
     given = [arguments(posterior, s) for s, posterior in enumerate(posteriors)]
     return Score(posteriors, build, given, log=acqf._log, single=q == 1)
@@ -116,8 +115,7 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> Score:
     given = [arguments(posterior, s) for s, posterior in enumerate(posteriors)]
 
     def build(with_gradient: bool) -> Build[CutPosterior]:
-        make = noisy_point_score if q == 1 else noisy_joint_score
-        return make(formula, with_gradient=with_gradient)
+        return noisy_point_score(formula, with_gradient=with_gradient) if q == 1 else noisy_joint_score(formula)
 
     return Score(posteriors, build, given, log=True, single=q == 1, needs_frozen=False)
 
