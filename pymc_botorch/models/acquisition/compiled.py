@@ -1,10 +1,20 @@
 """Acquisition functions of BoTorch whose value and gradient are one compiled function."""
 
-__all__ = ["CompiledAcquisitionFunction", "NoFactorError", "Score", "ScoredAcquisitionFunction"]
+__all__ = [
+    "AbstractScore",
+    "CompiledAcquisitionFunction",
+    "NoFactorError",
+    "Score",
+    "ScoredAcquisitionFunction",
+    "ValueAndGradient",
+    "average",
+]
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -16,14 +26,31 @@ from torch import Tensor
 from pymc_botorch.graph.compiling.functions import Build, as_input
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import CutPosterior
+from pymc_botorch.models.acquisition.reading import models_of
 from pymc_botorch.models.categories import warn_of_values_between
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.posterior.arrays import cotangent, to_numpy, to_torch, without_nan
 from pymc_botorch.models.posterior.functions import Bars, evaluate, is_transformed
 
+type ValueAndGradient = tuple[np.ndarray, np.ndarray | None]
+
+
+class AbstractScore(ABC):
+    """An acquisition function of arrays of points.
+
+    Attributes:
+        raw_columns: Number of raw columns that points have after the inputs of the gp.
+    """
+
+    raw_columns: int = 0
+
+    @abstractmethod
+    def __call__(self, X: np.ndarray, *, with_gradient: bool) -> ValueAndGradient:
+        """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``; of several models, their columns in turn."""
+
 
 @dataclass(frozen=True)
-class Score:
+class Score(AbstractScore):
     """An acquisition function of a posterior, or its average over draws.
 
     Attributes:
@@ -44,20 +71,12 @@ class Score:
     needs_frozen: bool = True
     raw_columns: int = 0
 
-    def __call__(self, X: np.ndarray, *, with_gradient: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def __call__(self, X: np.ndarray, *, with_gradient: bool) -> ValueAndGradient:
         """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
         points = X[:, 0] if self.single else X
         build = self.build(with_gradient)
         results = [self._evaluated(p, build, points, given) for p, given in zip(self.posteriors, self.arguments, strict=True)]
-        if len(results) == 1:
-            value, gradient = results[0][0], results[0][1] if with_gradient else None
-        else:
-            values = np.stack([result[0] for result in results])  # S x b
-            value = logsumexp(values, axis=0) - np.log(len(values)) if self.log else values.mean(axis=0)
-            gradient = None
-            if with_gradient:
-                weights = (np.exp(values - value) if self.log else np.ones_like(values)) / len(values)
-                gradient = sum(w.reshape(-1, *[1] * (points.ndim - 1)) * r[1] for w, r in zip(weights, results, strict=True))
+        value, gradient = average([(result[0], result[1] if with_gradient else None) for result in results], log=self.log)
         return value, gradient if gradient is None or not self.single else gradient[:, None]
 
     def _evaluated(
@@ -70,6 +89,21 @@ class Score:
         return posterior.functions(build, as_input(points), *arguments)
 
 
+def average(results: Sequence[ValueAndGradient], *, log: bool) -> ValueAndGradient:
+    """Return the average over draws of values ``b`` and gradients ``b x ...``; of logarithms, that of what they are of."""
+    if len(results) == 1:
+        return results[0]
+    values = np.stack([value for value, _ in results])  # S x b
+    value = logsumexp(values, axis=0) - np.log(len(values)) if log else values.mean(axis=0)
+    weights = (np.exp(values - value) if log else np.ones_like(values)) / len(values)
+    weighed = [
+        weight.reshape(-1, *[1] * (gradient.ndim - 1)) * gradient
+        for weight, (_, gradient) in zip(weights, results, strict=True)
+        if gradient is not None
+    ]
+    return value, sum(weighed) if weighed else None
+
+
 class NoFactorError(Exception):
     """A covariance has no Cholesky factor, so that there are no samples."""
 
@@ -78,7 +112,7 @@ class NoFactorError(Exception):
 class _ScoreAt:
     """A score as a function of tensors, whose gradient is computed with its value."""
 
-    score: Score
+    score: AbstractScore
     with_gradient: bool
 
     def values(self, X: Tensor) -> tuple[tuple[Tensor], np.ndarray | None]:
@@ -103,17 +137,17 @@ class _ScoreAt:
 class ScoredAcquisitionFunction(AcquisitionFunction):
     """An acquisition function that is a score, read when a number of points is first asked for, and again after a fit."""
 
-    def __init__(self, model: Any, read: Callable[[int], Score]) -> None:
+    def __init__(self, model: Any, read: Callable[[int], AbstractScore]) -> None:
         super().__init__(model=model)
         self._read = read
-        self._state: object = None
-        self._scores: dict[int, Score] = {}  # by number of points
+        self._states: Sequence[object] = ()
+        self._scores: dict[int, AbstractScore] = {}  # by number of points
 
-    def score(self, q: int) -> Score:
+    def score(self, q: int) -> AbstractScore:
         """Return the compiled score for batches of ``q`` points."""
-        state = getattr(self.model, "state", None)  # any model but ours is refused when it is read
-        if self._state is not state:
-            self._state = state
+        states = [getattr(one, "state", None) for one in models_of(self.model)]  # any but ours are refused when they are read
+        if len(states) != len(self._states) or any(map(is_not, states, self._states)):
+            self._states = states
             self._scores.clear()
         if q not in self._scores:
             self._scores[q] = self._read(q)
@@ -127,13 +161,15 @@ class ScoredAcquisitionFunction(AcquisitionFunction):
         """
         if X.ndim < 2:
             raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
-        score, model = self.score(X.shape[-2]), self.model
-        inputs = model.read_inputs(X)[1]
-        has_gradient = inputs.requires_grad
-        if has_gradient and model.state.index_columns:
-            warn_of_values_between(model, model.state.index_columns, inputs)
+        score, parts = self.score(X.shape[-2]), []
+        for model in models_of(self.model):
+            parts.append(model.read_inputs(X)[1])
+            if parts[-1].requires_grad and model.state.index_columns:
+                warn_of_values_between(model, model.state.index_columns, parts[-1])
         if score.raw_columns:
-            inputs = torch.cat([inputs, X.to(inputs)], dim=-1)
+            parts.append(X.to(parts[0]))
+        inputs = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        has_gradient = inputs.requires_grad
         flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
         with_gradient = is_transformed() or (has_gradient and torch.is_grad_enabled())
         (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
@@ -152,7 +188,7 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
         original: The acquisition function that it was made from.
     """
 
-    def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], Score]) -> None:
+    def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], AbstractScore]) -> None:
         super().__init__(original.model, partial(read, original))
         self.original = original
         self._may_have_pending = hasattr(original, "X_pending")
