@@ -76,8 +76,13 @@ def compile_acqf(acqf: AcquisitionFunction, *, strict: bool = True) -> Acquisiti
     It is compiled once for a structure of model and a class: other data, hyperparameters, incumbents, base samples and numbers
     of points compile nothing.
 
+    Monte Carlo functions may have outcome constraints, and as model a ``ModelListGP`` of this package's, all with the same number
+    of draws. Objective and constraints must be linear in the outcomes, which is found by evaluating them at some hundred points
+    on all sides of the data. Each of several outcomes has compiled functions of its moments, and one more makes the value of
+    these, whatever the number of outcomes and constraints.
+
     Args:
-        acqf: One of BoTorch's on a model of this package: ``ExpectedImprovement``, ``LogExpectedImprovement``,
+        acqf: One of BoTorch's on such a model: ``ExpectedImprovement``, ``LogExpectedImprovement``,
             ``ProbabilityOfImprovement``, ``LogProbabilityOfImprovement``, ``UpperConfidenceBound``, ``PosteriorMean``,
             ``PosteriorStandardDeviation``, ``qExpectedImprovement``, ``qLogExpectedImprovement``,
             ``qLogNoisyExpectedImprovement``, ``qSimpleRegret`` or ``qUpperConfidenceBound``. A subclass of these is not one.

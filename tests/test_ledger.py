@@ -32,7 +32,7 @@ from botorch.acquisition import (
     qUpperConfidenceBound,
 )
 from botorch.acquisition.cached_cholesky import supports_cache_root
-from botorch.acquisition.objective import IdentityMCObjective
+from botorch.acquisition.objective import IdentityMCObjective, LinearMCObjective
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.gpytorch import GPyTorchModel
@@ -1903,6 +1903,9 @@ def test_samplers_keep_base_samples_of_the_shape_of_a_posterior() -> None:
     assert kept.shape == (8, 1, 3)
     sampler._construct_base_samples(model.posterior(torch.rand(1, 3, 2, **DOUBLE)))
     assert sampler.base_samples is kept
+    two = SobolQMCNormalSampler(torch.Size([8]), seed=1)
+    two._construct_base_samples(ModelListGP(model, model).posterior(torch.rand(1, 3, 2, **DOUBLE)))
+    assert two.base_samples.shape == (8, 1, 3, 2)
 
 
 def test_monte_carlo_functions_keep_what_they_were_told() -> None:
@@ -1911,6 +1914,7 @@ def test_monte_carlo_functions_keep_what_they_were_told() -> None:
     assert (acqf._fat, acqf.tau_max, acqf.tau_relu, float(acqf.best_f), acqf._constraints) == (False, 0.1, 0.2, 0.5, None)
     assert type(acqf.objective) is IdentityMCObjective
     assert acqf._log
+    assert acqf._eta == 1e-3
     assert not qUpperConfidenceBound(model, 0.3)._log
     assert qUpperConfidenceBound(model, 0.3).beta_prime == pytest.approx((0.3 * np.pi / 2) ** 0.5)
     assert LogExpectedImprovement(model, 0.0)._log
@@ -1929,6 +1933,25 @@ def test_noisy_functions_keep_the_root_of_their_baseline() -> None:
     acqf._set_sampler(q_in=2, posterior=model.posterior(torch.cat([X, X[:2]]).unsqueeze(0)))
     assert acqf.sampler.base_samples.shape == (8, 1, len(X) + 2)
     assert torch.equal(acqf.sampler.base_samples[..., : len(X)].flatten(), of_baseline.flatten())
+    weights = LinearMCObjective(torch.ones(2, **DOUBLE))
+    two = qLogNoisyExpectedImprovement(ModelListGP(model, model), X, sampler, weights, prune_baseline=False)
+    assert two._baseline_L.shape == (2, len(X), len(X))
+
+
+def test_constraints_weigh_utilities_by_smooth_steps() -> None:
+    from botorch.utils.objective import compute_smoothed_feasibility_indicator
+    from botorch.utils.safe_math import fatmoid
+
+    samples, eta = torch.linspace(-2, 2, 9, **DOUBLE)[:, None, None, None], float(torch.tensor(1e-1))
+    x = -samples[..., 0] / eta
+    for fat, step in ((False, torch.sigmoid(x)), (True, fatmoid(x))):
+        for log, expected in ((False, step), (True, step.log())):
+            found = compute_smoothed_feasibility_indicator([lambda Y: Y[..., 0]], samples, 1e-1, log=log, fat=fat)
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+    model = SingleTaskGP(*some_data()).eval()
+    acqf = qLogExpectedImprovement(model, 0.5, constraints=[lambda Y: Y[..., 0]])
+    utility = acqf._apply_constraints(torch.zeros(9, 1, 1, **DOUBLE), samples)
+    torch.testing.assert_close(utility, fatmoid(-samples[..., 0] / float(torch.tensor(1e-3))).log())
 
 
 def test_input_constructors_are_in_one_table() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from botorch.acquisition.analytic import _ei_helper, _log_ei_helper
 from botorch.utils.probability.utils import log_ndtr, ndtr
-from botorch.utils.safe_math import fatmax, log_fatplus, log_softplus, smooth_amax
+from botorch.utils.safe_math import fatmax, log_fatmoid, log_fatplus, log_softplus, smooth_amax
 from pytensor.tensor.variable import TensorVariable
 from torch import Tensor
 
-from pymc_botorch.graph.acquisition import formulas
+from pymc_botorch.graph.acquisition import constraints, formulas
 from pymc_botorch.graph.compiling.functions import compile_function
 
 TAIL = -np.logspace(-3, np.log10(450), 150)  # to where the score is -1e5
@@ -74,3 +74,9 @@ def test_smooth_improvements_and_maxima_are_botorchs(linker: str) -> None:
             (lambda s, t=tau: formulas.smooth_maximum(s, t), lambda s, t=tau: smooth_amax(s, dim=-2, tau=t)),
         ]
     compare(linker, samples, pairs)
+
+
+@pytest.mark.parametrize("linker", LINKERS)
+def test_smooth_steps_are_botorchs_far_on_both_sides(linker: str) -> None:
+    far = np.concatenate([-np.logspace(-9, 8, 60), [0.0], np.logspace(-9, 8, 60)])
+    compare(linker, far, [(constraints.log_fatmoid, log_fatmoid)])

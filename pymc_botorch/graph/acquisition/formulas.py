@@ -45,13 +45,15 @@ class SamplesFormula(NamedTuple):
         utility: Of samples ``... x s``, incumbents ``s`` and ``parameters``: of their shape.
         over_points: Reduces utilities ``... x q x s`` to ``... x s``, given ``parameters``; that of one point is its own.
         over_samples: Reduces the last axis.
-        parameters: Number of its parameters, all of them numbers.
+        parameters: Number of its parameters that are numbers.
+        vectors: Number of those that are vectors, after the numbers.
     """
 
     utility: Callable[..., TensorVariable]
     over_points: Callable[..., TensorVariable]
     over_samples: Callable[[TensorVariable], TensorVariable]
     parameters: int
+    vectors: int = 0
 
 
 LOG_SQRT_2_PI = 0.5 * np.log(2 * np.pi)

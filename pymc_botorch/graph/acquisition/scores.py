@@ -139,7 +139,9 @@ def in_units(mean: TensorVariable, variance: TensorVariable) -> tuple[list[Varia
 
 def sampling_symbols(formula: SamplesFormula) -> tuple[TensorVariable, TensorVariable, list[TensorVariable]]:
     """Return symbols of base samples, incumbents and a formula's parameters."""
-    return pt.matrix("z", dtype="float64"), pt.vector("best", dtype="float64"), _numbers(formula.parameters)
+    vectors = [pt.vector(f"vector_{i}", dtype="float64") for i in range(formula.vectors)]
+    parameters = [*_numbers(formula.parameters), *vectors]
+    return pt.matrix("z", dtype="float64"), pt.vector("best", dtype="float64"), parameters
 
 
 def _numbers(count: int) -> list[TensorVariable]:

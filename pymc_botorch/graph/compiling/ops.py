@@ -9,6 +9,7 @@ of this package use them.
 """
 
 __all__ = [
+    "Factor",
     "FactorPullback",
     "InverseFromFactor",
     "Product",

@@ -83,6 +83,10 @@ class ConditionedPosterior:
         self.check_indices(arrays[0])
         return self._evaluate(build, *arrays)
 
+    def arrays(self, build: Build[CutPosterior], *arrays: np.ndarray) -> Arrays:
+        """Return the outputs of ``build``, as other functions take them."""
+        return tuple(map(_as_input, self(build, *arrays)))
+
     def check_indices(self, X: np.ndarray) -> None:
         """Refuse new inputs ``... x d`` of which one is used as an index that its table does not have.
 
@@ -96,8 +100,7 @@ class ConditionedPosterior:
 
     def _evaluate(self, build: Build[CutPosterior], *arrays: np.ndarray) -> list[np.ndarray]:
         frozen = _frozen(self.functions, self.values) if self.frozen is None else self.frozen
-        inputs = (as_input(array, "int64" if array.dtype.kind == "i" else "float64") for array in arrays)
-        return self.functions(build, *inputs, *frozen)
+        return self.functions(build, *map(_as_input, arrays), *frozen)
 
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, Arrays]:
         """Return mean ``b x q``, covariance ``b x q x q`` and the solves that :meth:`vjp` needs, for ``X`` ``b x q x d``."""
@@ -192,6 +195,10 @@ def noise_of(functions: CompiledGraph[CutPosterior], inputs: Sequence[np.ndarray
     if noise.ndim and len(noise) != n:
         raise DataError(f"There are {n} observations, but the gp's noise is that of {len(noise)}. {SAME_LENGTH}")
     return noise
+
+
+def _as_input(array: np.ndarray) -> np.ndarray:
+    return as_input(array, "int64" if array.dtype.kind == "i" else "float64")
 
 
 def _frozen(functions: CompiledGraph[CutPosterior], values: Sequence[np.ndarray]) -> Arrays:

@@ -19,8 +19,8 @@ from botorch.acquisition.analytic import AnalyticAcquisitionFunction, LogProbabi
 
 from pymc_botorch.graph.acquisition import formulas
 from pymc_botorch.graph.acquisition.scores import point_score
-from pymc_botorch.models.acquisition.compiled import Score
 from pymc_botorch.models.acquisition.reading import number, read_model
+from pymc_botorch.models.acquisition.scores import Score
 
 SMALLEST_VARIANCE = 1e-12
 """Below it BoTorch's analytic acquisition functions take it, in squared units of the outcome."""

@@ -25,8 +25,9 @@ from botorch.acquisition.analytic import LogProbabilityOfImprovement
 from botorch.exceptions.errors import UnsupportedError
 
 from pymc_botorch.models.acquisition.analytic import read_analytic
-from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction, Score
+from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
 from pymc_botorch.models.acquisition.monte_carlo import read_monte_carlo, read_noisy
+from pymc_botorch.models.acquisition.scores import AbstractScore
 from pymc_botorch.models.errors import UnsupportedModelError
 
 COMPILED_CLASSES: dict[type[AcquisitionFunction], type["AbstractCompiledClass"]] = {}
@@ -37,9 +38,9 @@ class AbstractCompiledClass(CompiledAcquisitionFunction):
     """A class of BoTorch, compiled: it takes the arguments of that class, and is a subclass of it."""
 
     botorch_class: ClassVar[type[AcquisitionFunction]]
-    read: "ClassVar[staticmethod[[Any, int], Score]]"
+    read: "ClassVar[staticmethod[[Any, int], AbstractScore]]"
 
-    def __init_subclass__(cls, *, read: Callable[[Any, int], Score], **options: Any) -> None:
+    def __init_subclass__(cls, *, read: Callable[[Any, int], AbstractScore], **options: Any) -> None:
         """Enter a class whose second base is the one of BoTorch."""
         super().__init_subclass__(**options)
         _, cls.botorch_class = cls.__bases__

@@ -1,74 +1,24 @@
 """Acquisition functions of BoTorch whose value and gradient are one compiled function."""
 
-__all__ = ["CompiledAcquisitionFunction", "NoFactorError", "Score", "ScoredAcquisitionFunction"]
+__all__ = ["CompiledAcquisitionFunction", "NoFactorError", "ScoredAcquisitionFunction"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import is_not
 from typing import Any
 
 import numpy as np
 import torch
 from botorch.acquisition import AcquisitionFunction
-from scipy.special import logsumexp
 from torch import Tensor
 
-from pymc_botorch.graph.compiling.functions import Build, as_input
-from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
-from pymc_botorch.graph.posterior.cut import CutPosterior
+from pymc_botorch.models.acquisition.reading import models_of
+from pymc_botorch.models.acquisition.scores import AbstractScore
 from pymc_botorch.models.categories import warn_of_values_between
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.posterior.arrays import cotangent, to_numpy, to_torch, without_nan
 from pymc_botorch.models.posterior.functions import Bars, evaluate, is_transformed
-
-
-@dataclass(frozen=True)
-class Score:
-    """An acquisition function of a posterior, or its average over draws.
-
-    Attributes:
-        posteriors: One, or one for each draw.
-        build: Of whether there is to be a gradient: the function to be compiled.
-        arguments: What it is given for each posterior, between points and frozen arrays.
-        log: Whether values are logarithms, of which draws are averaged as such.
-        single: Whether each batch has one point, and the build takes these as ``N x d``.
-        needs_frozen: Whether the build takes the frozen arrays of the posterior last.
-        raw_columns: Number of raw columns that points have after the inputs of the gp; the build takes them apart.
-    """
-
-    posteriors: Sequence[ConditionedPosterior]
-    build: Callable[[bool], Build[CutPosterior]]
-    arguments: Sequence[Sequence[np.ndarray]]
-    log: bool
-    single: bool
-    needs_frozen: bool = True
-    raw_columns: int = 0
-
-    def __call__(self, X: np.ndarray, *, with_gradient: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
-        points = X[:, 0] if self.single else X
-        build = self.build(with_gradient)
-        results = [self._evaluated(p, build, points, given) for p, given in zip(self.posteriors, self.arguments, strict=True)]
-        if len(results) == 1:
-            value, gradient = results[0][0], results[0][1] if with_gradient else None
-        else:
-            values = np.stack([result[0] for result in results])  # S x b
-            value = logsumexp(values, axis=0) - np.log(len(values)) if self.log else values.mean(axis=0)
-            gradient = None
-            if with_gradient:
-                weights = (np.exp(values - value) if self.log else np.ones_like(values)) / len(values)
-                gradient = sum(w.reshape(-1, *[1] * (points.ndim - 1)) * r[1] for w, r in zip(weights, results, strict=True))
-        return value, gradient if gradient is None or not self.single else gradient[:, None]
-
-    def _evaluated(
-        self, posterior: ConditionedPosterior, build: Build[CutPosterior], points: np.ndarray, arguments: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        if self.raw_columns:
-            return posterior(build, points[..., : -self.raw_columns], points[..., -self.raw_columns :], *arguments)
-        if self.needs_frozen:
-            return posterior(build, points, *arguments)
-        posterior.check_indices(points)
-        return posterior.functions(build, as_input(points), *arguments)
 
 
 class NoFactorError(Exception):
@@ -79,7 +29,7 @@ class NoFactorError(Exception):
 class _ScoreAt:
     """A score as a function of tensors, whose gradient is computed with its value."""
 
-    score: Score
+    score: AbstractScore
     with_gradient: bool
 
     def values(self, X: Tensor) -> tuple[tuple[Tensor], np.ndarray | None]:
@@ -104,17 +54,17 @@ class _ScoreAt:
 class ScoredAcquisitionFunction(AcquisitionFunction):
     """An acquisition function that is a score, read when a number of points is first asked for, and again after a fit."""
 
-    def __init__(self, model: Any, read: Callable[[int], Score]) -> None:
+    def __init__(self, model: Any, read: Callable[[int], AbstractScore]) -> None:
         AcquisitionFunction.__init__(self, model=model)  # not that of a class of BoTorch that a subclass is, too
         self._read = read
-        self._state: object = None
-        self._scores: dict[int, Score] = {}  # by number of points
+        self._states: Sequence[object] = ()
+        self._scores: dict[int, AbstractScore] = {}  # by number of points
 
-    def score(self, q: int) -> Score:
+    def score(self, q: int) -> AbstractScore:
         """Return the compiled score for batches of ``q`` points."""
-        state = getattr(self.model, "state", None)  # any model but ours is refused when it is read
-        if self._state is not state:
-            self._state = state
+        states = [getattr(one, "state", None) for one in models_of(self.model)]  # any but ours are refused when they are read
+        if len(states) != len(self._states) or any(map(is_not, states, self._states)):
+            self._states = states
             self._scores.clear()
         if q not in self._scores:
             self._scores[q] = self._read(q)
@@ -149,15 +99,18 @@ class ScoredAcquisitionFunction(AcquisitionFunction):
             gradient = to_numpy(torch.autograd.grad(inputs, X, to_torch(gradient, inputs))[0])
         return to_numpy(value), gradient
 
-    def _score_and_inputs(self, X: Tensor) -> tuple[Score, Tensor]:
+    def _score_and_inputs(self, X: Tensor) -> tuple[AbstractScore, Tensor]:
         """Return the score of batches of points, and these as it takes them."""
         if X.ndim < 2:
             raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
-        score, model = self.score(X.shape[-2]), self.model
-        inputs = model.read_inputs(X)[1]
-        if inputs.requires_grad and model.state.index_columns:
-            warn_of_values_between(model, model.state.index_columns, inputs)
-        return score, torch.cat([inputs, X.to(inputs)], dim=-1) if score.raw_columns else inputs
+        score, parts = self.score(X.shape[-2]), []
+        for model in models_of(self.model):
+            parts.append(model.read_inputs(X)[1])
+            if parts[-1].requires_grad and model.state.index_columns:
+                warn_of_values_between(model, model.state.index_columns, parts[-1])
+        if score.raw_columns:
+            parts.append(X.to(parts[0]))
+        return score, parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
 
 class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
@@ -170,7 +123,7 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
         original: The acquisition function that it was made from.
     """
 
-    def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], Score]) -> None:
+    def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], AbstractScore]) -> None:
         super().__init__(original.model, partial(read, original))
         self.original = original
         self._may_have_pending = hasattr(original, "X_pending")
@@ -206,7 +159,7 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
             value = self.original(X)
             return to_numpy(value), to_numpy(torch.autograd.grad(value.sum(), X)[0])
 
-    def _score_and_inputs(self, X: Tensor) -> tuple[Score, Tensor]:
+    def _score_and_inputs(self, X: Tensor) -> tuple[AbstractScore, Tensor]:
         pending = self.X_pending
         if pending is not None:
             X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
@@ -214,7 +167,7 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: all but the scores, which are read again."""
-        return {**self.__dict__, "_state": None, "_scores": {}}
+        return {**self.__dict__, "_states": (), "_scores": {}}
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""

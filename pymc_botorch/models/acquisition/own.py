@@ -12,8 +12,9 @@ from pymc_botorch.graph.acquisition.scores import Formula
 from pymc_botorch.graph.compiling.functions import Build, making_graphs
 from pymc_botorch.graph.posterior.cut import CutPosterior
 from pymc_botorch.models.acquisition.analytic import SMALLEST_VARIANCE
-from pymc_botorch.models.acquisition.compiled import Score, ScoredAcquisitionFunction
+from pymc_botorch.models.acquisition.compiled import ScoredAcquisitionFunction
 from pymc_botorch.models.acquisition.reading import read_model
+from pymc_botorch.models.acquisition.scores import Score
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, botorch_errors
 

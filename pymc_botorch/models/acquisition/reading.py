@@ -1,16 +1,18 @@
 """What compiled acquisition functions read from a model of ours and from BoTorch's objects."""
 
-__all__ = ["Scalarized", "number", "read_model"]
+__all__ = ["Scalarized", "check_models", "models_of", "number", "read_model"]
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from botorch.acquisition.objective import PosteriorTransform, ScalarizedPosteriorTransform
+from botorch.models import ModelListGP
 from botorch.models.model import Model
 from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.models.acquisition.linear import Linear
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import UnsupportedModelError
 from pymc_botorch.models.posterior.mixture import MixtureProcess
@@ -27,11 +29,32 @@ class Scalarized(NamedTuple):
         """Return the same with another sign."""
         return self._replace(offset=sign * self.offset, weight=sign * self.weight)
 
+    def then(self, linear: Linear) -> Self:
+        """Return what a linear function of it is of the outcome."""
+        constant, (weight,) = linear
+        return self._replace(offset=float(constant + weight * self.offset), weight=float(weight * self.weight))
+
     def units(self, posterior: ConditionedPosterior, smallest_variance: float) -> list[np.ndarray]:
         """Return offset and scale from the units of the gp, and the smallest variance."""
         offset, scale = self.offset + self.weight * posterior.offset, self.weight * posterior.scale
         floor = max(self.weight**2 * posterior.variance_floor, smallest_variance)
         return [np.array(offset), np.array(scale), np.array(floor)]
+
+
+def models_of(model: Model) -> Sequence[Model]:
+    """Return the models of a ``ModelListGP``, of any other itself."""
+    return list(model.models) if type(model) is ModelListGP else [model]
+
+
+def check_models(model: Model) -> None:
+    """Check a model, or those of a list.
+
+    Raises:
+        UnsupportedError: If one is none of ours as the compiled functions take it, or they have different numbers of draws.
+    """
+    numbers = [len(read_model(one, None)[0]) for one in models_of(model)]
+    if len(set(numbers)) > 1:
+        raise UnsupportedModelError(f"The models in its list have different numbers of draws ({', '.join(map(str, numbers))}).")
 
 
 def read_model(model: Model, posterior_transform: PosteriorTransform | None) -> tuple[Sequence[ConditionedPosterior], Scalarized]:
