@@ -124,6 +124,18 @@ def test_suggestions_are_those_of_botorchs_own(name: str) -> None:
     assert acquisition_summary(plain).empty
 
 
+@pytest.mark.parametrize("kind", ["constrained", "scalarised"])
+def test_several_outcomes_are_compiled(kind: str) -> None:
+    """Suggestions are not compared: of several optima as near, rounding may decide which one a search ends at."""
+    client = run(client_of(kind, TrialGP), kind, 4)
+    made = acquisition_function(client)
+    assert type(made) is CompiledqLogNoisyExpectedImprovement
+    X = torch.tensor([160.0, 2.0]) * torch.rand(20, 1, 2, dtype=torch.double) + torch.tensor([0.0, 2.0])
+    torch.testing.assert_close(made(X), made.original(X), rtol=1e-8, atol=1e-10)
+    ((_, is_compiled),) = acquisition_summary(client)[["trial_index", "compiled"]].itertuples(index=False)
+    assert is_compiled
+
+
 def test_a_batch_is_that_of_botorchs_own() -> None:
     batches = []
     for on in (True, False):
@@ -140,7 +152,6 @@ def test_a_batch_is_that_of_botorchs_own() -> None:
 
 UNTOUCHED: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "several objectives": ("multi", {}, "qLogNoisyExpectedHypervolumeImprovement", "Nothing is known of its class"),
-    "a constraint": ("constrained", {}, "qLogNoisyExpectedImprovement", "Its model is a ModelListGP"),
     "another class": (
         "single",
         {"botorch_acqf_class": qNoisyExpectedImprovement},
