@@ -50,8 +50,8 @@ QUICK = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_compile"]))
 FUTILE = ["useless_symmetric_transpose", "extract_diag_lift_pass"]
 NUMPY = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["fast_run"], exclude=FUTILE))
 """That of the tier ``"numpy"``, without two rewrites that take a third of the time and find nothing in our graphs."""
-LITTLE = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["merge", "canonicalize"]))
-"""That for the largest graphs, which take seconds to be rewritten whole, and a fifth of that so."""
+LITTLE = Mode(NumpyLinker(), RewriteDatabaseQuery(include=["merge", "canonicalize", "stabilize"]))
+"""That for the largest graphs, which take seconds to be rewritten whole and a fourth of that so; forms are as stable."""
 
 
 def _numba_mode() -> Mode:

@@ -25,7 +25,7 @@ from pymc_botorch import PyMCGP
 from pymc_botorch.graph.compiling import cache as structures
 from pymc_botorch.graph.compiling import functions as functions_module
 from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
-from pymc_botorch.graph.compiling.functions import NUMPY, Build, compile_function, making_graphs
+from pymc_botorch.graph.compiling.functions import NUMPY, Build, Compilable, compile_build, compile_function, making_graphs
 from pymc_botorch.graph.compiling.ops import factor, inverse_from_factor
 from pymc_botorch.graph.posterior import cut as cut_module
 from pymc_botorch.graph.posterior import moments as moments_module
@@ -273,3 +273,19 @@ def test_the_gradient_of_a_factor_is_that_of_differences_under_both_tiers(rng: n
             np.testing.assert_allclose(gradients, gradients.mT)
     of_one = compile_function([symbol, weights], [gradient], "numpy")
     np.testing.assert_allclose(of_one(A[0], W)[0], gradients[0], rtol=1e-12)
+
+
+def test_large_graphs_have_the_stable_forms_of_others() -> None:
+    x = pt.dvector("x")
+
+    def build(_: None) -> Compilable:
+        return [x], [pt.log(1 + pt.exp(x)), pt.log(1 + x), 1 / (1 + pt.exp(-x))]
+
+    at, results = np.array([-800.0, 1e-18, 800.0]), []
+    for is_large in (False, True):
+        vars(build)["is_large"] = is_large
+        with np.errstate(all="ignore"):
+            results.append(compile_build(None, build, "numpy")(at))
+    for ordinary, large in zip(*results, strict=True):
+        np.testing.assert_allclose(large, ordinary, rtol=1e-12)
+    np.testing.assert_allclose(results[1][0], [0.0, np.log(2), 800.0])
