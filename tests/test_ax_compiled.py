@@ -151,12 +151,12 @@ def test_a_batch_is_that_of_botorchs_own() -> None:
 # What is left to BoTorch
 
 UNTOUCHED: dict[str, tuple[str, dict[str, Any], str, str]] = {
-    "several objectives": ("multi", {}, "qLogNoisyExpectedHypervolumeImprovement", "Nothing is known of its class"),
+    "several objectives": ("multi", {}, "qLogNoisyExpectedHypervolumeImprovement", "Those that are compiled are"),
     "another class": (
         "single",
         {"botorch_acqf_class": qNoisyExpectedImprovement},
         "qNoisyExpectedImprovement",
-        "Nothing is known of its class",
+        "Those that are compiled are",
     ),
     "a model of Ax": ("single", {"surrogate": ModelConfig(SingleTaskGP)}, "qLogNoisyExpectedImprovement", "is a SingleTaskGP"),
 }

@@ -1,6 +1,7 @@
 """Compiled acquisition functions have the values and gradients of BoTorch's own."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,7 @@ from botorch.acquisition.objective import ScalarizedPosteriorTransform
 from botorch.exceptions.errors import UnsupportedError
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Normalize
+from botorch.models.transforms.input import FilterFeatures
 from botorch.models.transforms.outcome import Log
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
@@ -97,6 +99,12 @@ MONTE_CARLO: dict[str, Make] = {
     "qLogNEI, pruned": lambda m: qLogNoisyExpectedImprovement(m, data()[0], sampler=sampler()),
     "qLogNEI with points pending": lambda m: qLogNoisyExpectedImprovement(
         m, data()[0], sampler=sampler(), X_pending=BOUNDS * 0.3 + 1
+    ),
+    "qLogNEI of a weighted outcome": lambda m: qLogNoisyExpectedImprovement(
+        m, data()[0], sampler=sampler(), objective=LinearMCObjective(torch.tensor([0.3], dtype=torch.double))
+    ),
+    "qLogNEI of a minimum, weighted": lambda m: qLogNoisyExpectedImprovement(
+        m, data()[0], sampler=sampler(), objective=LinearMCObjective(torch.tensor([-10.0], dtype=torch.double))
     ),
     "qSR": lambda m: qSimpleRegret(m, sampler=sampler()),
     "qUCB": lambda m: qUpperConfidenceBound(m, 0.3, sampler=sampler()),
@@ -235,7 +243,7 @@ def test_a_refit_is_followed() -> None:
     [
         (
             lambda m: qKnowledgeGradient(m, num_fantasies=2),
-            "This qKnowledgeGradient cannot be compiled. Nothing is known of its class",
+            "This qKnowledgeGradient cannot be compiled. Those that are compiled are ExpectedImprovement",
         ),
         (lambda m: LogExpectedImprovement(SingleTaskGP(*data()), 1.0), "Its model is a SingleTaskGP"),
         (lambda m: LogExpectedImprovement(m, torch.ones(3)), r"best_f has shape \(3,\), and not one number"),
@@ -270,3 +278,56 @@ def test_values_are_numbers_of_numpy_and_torch_alike() -> None:
     jacobian = torch.func.jacrev(acqf)(X)
     gradient = value_and_gradient(acqf, X)[1]
     np.testing.assert_allclose(jacobian.detach()[range(4), range(4)].numpy(), gradient.numpy(), rtol=1e-12)
+
+
+def test_what_is_assigned_is_heeded() -> None:
+    """As on BoTorch's own functions, of which compiled ones are subclasses."""
+    X = points(3, 1)
+    compiled, original = compile_acqf(LogExpectedImprovement(model(), 340.0)), LogExpectedImprovement(model(), 340.0)
+    before = compiled(X)
+    for acqf in (compiled, original):
+        acqf.best_f = torch.tensor(320.0, dtype=torch.double)
+    torch.testing.assert_close(compiled(X), original(X))
+    assert not torch.allclose(compiled(X), before)
+    assert compiled.best_f == compiled.original.best_f == 320.0
+    other = PyMCGP(*data(20), input_transform=Normalize(D)).fit()
+    for acqf in (compiled, original):
+        acqf.model = other
+    torch.testing.assert_close(compiled(X), original(X))
+
+
+def test_pending_points_are_taken_back() -> None:
+    """By assigning None, as BoTorch's wrappers do."""
+    compiled = compile_acqf(qLogExpectedImprovement(model(), 340.0, sampler=sampler()))
+    X = points(3, 1)
+    before = compiled(X)
+    compiled.set_X_pending(BOUNDS * 0.3 + 1)
+    assert not torch.allclose(compiled(X), before)
+    compiled.X_pending = None
+    torch.testing.assert_close(compiled(X), before)
+
+
+def test_threads_that_ask_first_for_other_numbers_of_points_have_their_values() -> None:
+    acqf = qLogExpectedImprovement(model(), 340.0, sampler=sampler())
+    expected = [acqf(points(4, q)) for q in (1, 2, 3)]
+    for _ in range(3):
+        compiled = compile_acqf(qLogExpectedImprovement(model(), 340.0, sampler=sampler()))
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(lambda q: compiled(points(4, q)), (1, 2, 3)))  # noqa: B023  # used up in the loop
+        for got, value in zip(found, expected, strict=True):
+            torch.testing.assert_close(got, value, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("q", [1, 2])
+def test_no_batch_has_no_value(q: int) -> None:
+    acqf = qSimpleRegret(model(), sampler=sampler())
+    assert compile_acqf(acqf)(torch.zeros(0, q, D, dtype=torch.double)).shape == (0,)
+    assert compile_acqf(acqf)(torch.rand(2, 5, q, D, dtype=torch.double)).shape == (2, 5)
+
+
+def test_a_transform_for_predictions_only_is_refused() -> None:
+    transform = FilterFeatures(torch.tensor([0, 2]), transform_on_train=False)
+    X, Y = data()
+    filtered = PyMCGP(X[:, [0, 2]] / 10, Y, input_transform=transform).fit()
+    with pytest.raises(UnsupportedError, match="for predictions only"):
+        compile_acqf(qSimpleRegret(filtered, sampler=sampler()))

@@ -206,6 +206,7 @@ NOT_LINEAR: dict[str, Callable[[Tensor, Tensor], Any]] = {
     "logarithm": lambda Y, X: Y[..., 0].log(),
     "deviation from the mean of samples": lambda Y, X: Y[..., 0] - Y[..., 0].mean(dim=0),
     "of the inputs": lambda Y, X: Y[..., 0] + X[..., 0],
+    "of inputs where there are no data": lambda Y, X: Y[..., 0] - 100 * (X[..., 0] > 16.0),
     "random": lambda Y, X: Y[..., 0] + torch.rand(()),
 }
 

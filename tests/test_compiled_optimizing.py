@@ -97,7 +97,7 @@ def test_what_else_is_asked_for_is_heeded(asked: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"max_optimization_problem_aggregation_size": 3}])
-@pytest.mark.parametrize("fixed", [{}, {1: 2.5}, {0: 11.0, 2: 0.5}])
+@pytest.mark.parametrize("fixed", [{}, {1: 2.5}, {0: 13.0, 2: 0.5}])
 def test_columns_are_fixed_and_problems_split_as_by_botorch(options: dict[str, int], fixed: dict[int, float]) -> None:
     """Fixed values may be outside of the bounds."""
     start = starts()

@@ -1,5 +1,9 @@
 """Acquisition functions of a user's own, written in PyTensor."""
 
+import copy
+import pickle
+from collections.abc import Callable
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -152,5 +156,28 @@ def test_it_is_for_single_points_of_our_models() -> None:
     with pytest.raises(UnsupportedError, match="SingleTaskGP"):
         FormulaAcquisitionFunction(theirs, improvement_per_cost, best=9.0, price=1.2)
     acqf = FormulaAcquisitionFunction(fitted(), improvement_per_cost, best=9.0, price=1.2)
-    with pytest.raises(AssertionError, match="its q is 2"):
+    with pytest.raises(UnsupportedError, match="its q is 2"):
         acqf(points().expand(4, 2, 2))
+
+
+def test_a_formula_may_be_nan_at_a_point() -> None:
+    """It is so there only."""
+    acqf = FormulaAcquisitionFunction(fitted(), lambda mean, sd, X: pt.log(X[:, 0] - 50.0) + sd)
+    X = torch.tensor([[[20.0, 1.0]], [[80.0, 1.0]]], dtype=torch.double)
+    assert acqf(X).isnan().tolist() == [True, False]
+
+
+def test_small_outcomes_have_their_sd() -> None:
+    Z, Y = data()
+    model = PyMCGP(Z / SCALE, 1e-8 * Y).fit()
+    X = points() / SCALE
+    acqf = FormulaAcquisitionFunction(model, lambda mean, sd, X: sd)
+    torch.testing.assert_close(acqf(X), model.posterior(X).variance[:, 0, 0].sqrt(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda acqf: pickle.loads(pickle.dumps(acqf))])
+def test_it_is_copied_and_pickled(copied: Callable) -> None:
+    """After it was called, too."""
+    acqf = FormulaAcquisitionFunction(fitted(), improvement_per_cost, best=9.0, price=1.2)
+    value = acqf(points())
+    torch.testing.assert_close(copied(acqf)(points()), value)

@@ -67,7 +67,7 @@ def generation_strategy(
             its values are numbers, unless a parameter constraint needs them; so is a range whose ``step_size`` leaves two
             values, which Ax takes for such a choice. Ordered text comes as positions in either case.
         compile_acqf: Whether acquisition functions are compiled, as by ``pymc_botorch.compile_acqf``, where they can be. Values
-            are the same, trials take less time. Several objectives, outcome constraints and models of others are left to BoTorch;
+            are the same, trials take less time. Several objectives and models of others are left to BoTorch;
             :func:`acquisition_summary` says what was compiled, and otherwise why not.
 
     Raises:

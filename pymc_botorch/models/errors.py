@@ -2,8 +2,7 @@
 
 __all__ = ["InvalidDataError", "UnsupportedModelError", "botorch_errors", "with_notes"]
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from botorch.exceptions.errors import InputDataError, ModelFittingError, UnsupportedError
 
@@ -18,17 +17,27 @@ class UnsupportedModelError(UnsupportedError, NotImplementedError):
     """A gp, a transform or an operation that this library does not serve."""
 
 
-@contextmanager
-def botorch_errors() -> Iterator[None]:
+class _BotorchErrors:
+    """A context in which the package's small exceptions are raised again as BoTorch's; a generator takes longer to enter."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if isinstance(error, DataError):
+            raise InvalidDataError(str(error)) from error
+        if isinstance(error, FitError):
+            raise ModelFittingError(str(error)) from error
+        if isinstance(error, UnsupportedGPError):
+            raise UnsupportedModelError(str(error)) from error
+
+
+def botorch_errors() -> _BotorchErrors:
     """Raise the package's small exceptions again as BoTorch's, chained."""
-    try:
-        yield
-    except DataError as error:
-        raise InvalidDataError(str(error)) from error
-    except FitError as error:
-        raise ModelFittingError(str(error)) from error
-    except UnsupportedGPError as error:
-        raise UnsupportedModelError(str(error)) from error
+    return _CONTEXT
+
+
+_CONTEXT = _BotorchErrors()
 
 
 def with_notes(error: Exception, other: Exception) -> Exception:

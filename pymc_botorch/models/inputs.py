@@ -1,6 +1,6 @@
 """New inputs of a model: as callers pass them, and as its gp takes them."""
 
-__all__ = ["InputsMixin"]
+__all__ = ["InputsMixin", "is_for_predictions"]
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class InputsMixin:
             self.eval()
         inputs = X if X.dtype == torch.float64 else X.to(torch.float64)
         transform: InputTransform | None = self._modules.get("input_transform")
-        if X.ndim < 2 or (X.shape[-1] != self.num_inputs and not _is_for_predictions(transform)):
+        if X.ndim < 2 or (X.shape[-1] != self.num_inputs and not is_for_predictions(transform)):
             raise self._wrong_shape(X, self.num_inputs)
         if transform is None:
             return X, inputs
@@ -67,7 +67,7 @@ class InputsMixin:
         )
 
 
-def _is_for_predictions(transform: InputTransform | None) -> bool:
+def is_for_predictions(transform: InputTransform | None) -> bool:
     """Return whether some of a transform is applied to new inputs and not to training inputs."""
     parts = () if transform is None else transform.modules()
     return any(part.transform_on_eval and not part.transform_on_train for part in parts if isinstance(part, InputTransform))

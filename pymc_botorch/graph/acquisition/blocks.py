@@ -8,18 +8,16 @@ from typing import NamedTuple, Self
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedGrad
 from pytensor.graph.basic import Variable
-from pytensor.graph.replace import graph_replace, vectorize_graph
+from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_botorch.graph.acquisition.scores import over_batches
 from pymc_botorch.graph.compiling.functions import Compilable
 from pymc_botorch.graph.posterior.cut import CutPosterior, batched, boundary_of, pull_back
-from pymc_botorch.graph.rewrites.cost import fold_batches
-from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
 from pymc_botorch.graph.rewrites.distance import SquareDistance, expand_distances
-from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 from pymc_botorch.graph.traversal import core_op, nodes_between
 
 
@@ -56,7 +54,7 @@ def blocks_at(cut: CutPosterior) -> Compilable:
     """
     blocks = blocks_of(cut)
     batch = batched([cut.X])
-    return [batch[cut.X], *blocks.frozen], _over_batches([blocks.mean, blocks.cov, blocks.cross], batch)
+    return [batch[cut.X], *blocks.frozen], over_batches([blocks.mean, blocks.cov, blocks.cross], batch)
 
 
 def blocks_vjp(cut: CutPosterior) -> Compilable:
@@ -66,12 +64,7 @@ def blocks_vjp(cut: CutPosterior) -> Compilable:
     cov_bar, cross_bar = (pt.matrix(name, dtype="float64") for name in ("cov_bar", "cross_bar"))
     X_bar = pull_back(cut.X, {blocks.mean: mean_bar, blocks.cov: cov_bar, blocks.cross: cross_bar})
     batch = batched([cut.X, mean_bar, cov_bar, cross_bar])
-    return [*batch.values(), *blocks.frozen], _over_batches([X_bar], batch)
-
-
-def _over_batches(outputs: Sequence[Variable], batch: dict[Variable, Variable]) -> list[Variable]:
-    plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)  # which would be functions for each batch
-    return fold_batches(vectorize_graph(plain, batch))
+    return [*batch.values(), *blocks.frozen], over_batches([X_bar], batch)
 
 
 def blocks_of(cut: CutPosterior) -> Blocks:

@@ -9,19 +9,16 @@ __all__ = ["noisy_joint_score", "noisy_point_score"]
 import functools
 
 import pytensor.tensor as pt
-from pytensor.graph.replace import vectorize_graph
 from pytensor.tensor.linalg import solve_triangular
 
 from pymc_botorch.graph.acquisition.blocks import blocks_of
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
-from pymc_botorch.graph.acquisition.scores import named, sampling_symbols, unit_symbols
+from pymc_botorch.graph.acquisition.scores import named, over_batches, sampling_symbols, unit_symbols
 from pymc_botorch.graph.compiling.functions import Build, Compilable
 from pymc_botorch.graph.compiling.ops import factor
 from pymc_botorch.graph.posterior.cut import CutPosterior, batched
 from pymc_botorch.graph.posterior.pointwise import point_gradients, point_variances
-from pymc_botorch.graph.rewrites.cost import fold_batches
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
-from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 
 
 @functools.cache
@@ -72,8 +69,6 @@ def noisy_joint_score(formula: SamplesFormula) -> Build[CutPosterior]:
         value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
         outputs = [value, pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore")]
         batch = batched([cut.X])
-        plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)
-        outputs = fold_batches(vectorize_graph(plain, batch))
-        return [batch[cut.X], *units, z, best, *symbols, root, *blocks.frozen], outputs
+        return [batch[cut.X], *units, z, best, *symbols, root, *blocks.frozen], over_batches(outputs, batch)
 
     return named(build, "noisy_joint_score", formula.utility, is_large=True)

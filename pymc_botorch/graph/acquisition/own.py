@@ -3,9 +3,9 @@
 __all__ = ["OwnFormula", "own_formula", "own_score"]
 
 import functools
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Constant, Variable
@@ -20,8 +20,6 @@ from pymc_botorch.graph.compiling.functions import Build, Compilable
 from pymc_botorch.graph.posterior.cut import CutPosterior
 from pymc_botorch.graph.posterior.pointwise import point_variances
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
-
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,11 @@ def own_formula(formula: Formula, columns: int, parameters: Mapping[str, int]) -
         raise DataError(f"The formula contains {names}, which it was not given. Pass it as a parameter.")
     description = Description("own formula")
     description.add_graph(symbols, [value])
-    digest = description.digest if description.is_complete else f"<{next(_numbers)}>"  # which is equal to no other
+    digest = description.digest if description.is_complete else f"<{uuid4().hex}>"  # equal to no other
     return OwnFormula(digest, symbols, value)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def own_score(formula: OwnFormula, *, has_raw: bool, with_gradient: bool) -> Build[CutPosterior]:
     """Return the build of a user's acquisition function.
 

@@ -9,6 +9,7 @@ __all__ = [
     "in_units",
     "joint_score",
     "named",
+    "over_batches",
     "point_score",
     "sampled_point_score",
     "sampling_symbols",
@@ -16,7 +17,7 @@ __all__ = [
 ]
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
@@ -108,9 +109,7 @@ def joint_score(formula: SamplesFormula) -> Build[CutPosterior]:
         value = formula.over_samples(formula.over_points(formula.utility(samples, best, *symbols), *symbols))
         outputs = [value, pt.grad(value, cut.X, return_disconnected="zero", disconnected_inputs="ignore")]
         batch = batched([cut.X])
-        plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)  # which would be functions for each batch
-        outputs = fold_batches(vectorize_graph(plain, batch))
-        return [batch[cut.X], *units, z, best, *symbols, *cut.frozen], outputs
+        return [batch[cut.X], *units, z, best, *symbols, *cut.frozen], over_batches(outputs, batch)
 
     return named(build, "joint_score", formula.utility, is_large=True)
 
@@ -123,6 +122,12 @@ def named(
     build.__module__ = formula.__module__
     build.__qualname__ = f"{kind}({formula.__qualname__}, {with_gradient})"
     return build
+
+
+def over_batches(outputs: Sequence[Variable], batch: dict[Variable, Variable]) -> list[Variable]:
+    """Return the expressions of one batch as those of many, given the variable that stands for many of each of its inputs."""
+    plain = inline_inner_graphs(without_zero_steps(outputs), all_kinds=True)  # which would be functions for each batch
+    return fold_batches(vectorize_graph(plain, batch))
 
 
 def unit_symbols() -> tuple[list[Variable], tuple[TensorVariable, TensorVariable, TensorVariable]]:

@@ -7,6 +7,7 @@ __all__ = [
     "Build",
     "Compilable",
     "Function",
+    "as_given",
     "as_input",
     "compile_build",
     "compile_function",
@@ -71,6 +72,11 @@ def as_input(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
     if flags.c_contiguous and flags.writeable and array.dtype == dtype:
         return array  # nearly always, and np.require takes longer to find out
     return np.require(array, dtype=dtype, requirements=["C_CONTIGUOUS", "WRITEABLE"])
+
+
+def as_given(array: np.ndarray) -> np.ndarray:
+    """Return ``array`` as :func:`as_input` does, integers as int64 and all others as float64."""
+    return as_input(array, "int64" if array.dtype.kind == "i" else "float64")
 
 
 def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Function:

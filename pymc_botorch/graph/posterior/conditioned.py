@@ -12,7 +12,7 @@ from pymc_botorch.config import Tier
 from pymc_botorch.errors import DataError, FitError
 from pymc_botorch.graph.compiling.cache import compiled
 from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
-from pymc_botorch.graph.compiling.functions import Arrays, Build, as_input
+from pymc_botorch.graph.compiling.functions import Arrays, Build, as_given, as_input
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.cut import CutPosterior, cut_posterior, frozen_arrays, noise_of_data, subscripts_at
 from pymc_botorch.graph.posterior.moments import moments, moments_vjp, rows, rows_vjp
@@ -85,7 +85,7 @@ class ConditionedPosterior:
 
     def arrays(self, build: Build[CutPosterior], *arrays: np.ndarray) -> Arrays:
         """Return the outputs of ``build``, as other functions take them."""
-        return tuple(map(_as_input, self(build, *arrays)))
+        return tuple(map(as_given, self(build, *arrays)))
 
     def check_indices(self, X: np.ndarray) -> None:
         """Refuse new inputs ``... x d`` of which one is used as an index that its table does not have.
@@ -100,7 +100,7 @@ class ConditionedPosterior:
 
     def _evaluate(self, build: Build[CutPosterior], *arrays: np.ndarray) -> list[np.ndarray]:
         frozen = _frozen(self.functions, self.values) if self.frozen is None else self.frozen
-        return self.functions(build, *map(_as_input, arrays), *frozen)
+        return self.functions(build, *map(as_given, arrays), *frozen)
 
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, Arrays]:
         """Return mean ``b x q``, covariance ``b x q x q`` and the solves that :meth:`vjp` needs, for ``X`` ``b x q x d``."""
@@ -195,10 +195,6 @@ def noise_of(functions: CompiledGraph[CutPosterior], inputs: Sequence[np.ndarray
     if noise.ndim and len(noise) != n:
         raise DataError(f"There are {n} observations, but the gp's noise is that of {len(noise)}. {SAME_LENGTH}")
     return noise
-
-
-def _as_input(array: np.ndarray) -> np.ndarray:
-    return as_input(array, "int64" if array.dtype.kind == "i" else "float64")
 
 
 def _frozen(functions: CompiledGraph[CutPosterior], values: Sequence[np.ndarray]) -> Arrays:

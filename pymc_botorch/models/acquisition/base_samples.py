@@ -25,7 +25,7 @@ def base_samples(acqf: MCAcquisitionFunction, q: int) -> np.ndarray:
             acqf.sampler = get_sampler(posterior, sample_shape=acqf._default_sample_shape)
         sampler = acqf.sampler
         if not isinstance(sampler, SobolQMCNormalSampler | IIDNormalSampler) or len(sampler.sample_shape) != 1:
-            raise UnsupportedModelError(f"Its sampler is a {type(sampler).__name__}.")
+            raise UnsupportedModelError(f"Its sampler is a {type(sampler).__name__}. Pass a SobolQMCNormalSampler.")
         sampler._construct_base_samples(posterior)
     return _by_outcome(acqf, q)
 

@@ -25,7 +25,7 @@ from botorch.acquisition.analytic import LogProbabilityOfImprovement
 from botorch.exceptions.errors import UnsupportedError
 
 from pymc_botorch.models.acquisition.analytic import read_analytic
-from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction
+from pymc_botorch.models.acquisition.compiled import CompiledAcquisitionFunction, ScoredAcquisitionFunction
 from pymc_botorch.models.acquisition.monte_carlo import read_monte_carlo, read_noisy
 from pymc_botorch.models.acquisition.scores import AbstractScore
 from pymc_botorch.models.errors import UnsupportedModelError
@@ -76,20 +76,24 @@ class AbstractCompiledClass(CompiledAcquisitionFunction):
             self.score(1)
         if not has_sampler:
             self.original.sampler = None
-            self._scores.clear()
+            self.forget()
 
 
-def compiled(acqf: AcquisitionFunction) -> CompiledAcquisitionFunction:
+def compiled(acqf: AcquisitionFunction) -> ScoredAcquisitionFunction:
     """Return an acquisition function compiled, which may be so already.
 
     Raises:
         UnsupportedError: If it cannot be; the message is the reason alone.
     """
-    if isinstance(acqf, CompiledAcquisitionFunction):
+    if isinstance(acqf, ScoredAcquisitionFunction):
         return acqf
     cls = COMPILED_CLASSES.get(type(acqf))
     if cls is None:
-        raise UnsupportedModelError("Nothing is known of its class.")
+        names = ", ".join(known.__name__ for known in COMPILED_CLASSES)
+        raise UnsupportedModelError(
+            f"Those that are compiled are {names}, and no subclasses. Others that are formulas of mean and standard deviation "
+            "can be written as a FormulaAcquisitionFunction."
+        )
     return cls.of(acqf)
 
 

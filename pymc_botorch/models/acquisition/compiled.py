@@ -2,11 +2,12 @@
 
 __all__ = ["CompiledAcquisitionFunction", "NoFactorError", "ScoredAcquisitionFunction"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import is_not
-from typing import Any
+from operator import is_
+from threading import RLock
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,13 +32,15 @@ class _ScoreAt:
 
     score: AbstractScore
     with_gradient: bool
+    may_be_nan: bool
 
     def values(self, X: Tensor) -> tuple[tuple[Tensor], np.ndarray | None]:
         """Return the value, and the gradient."""
         points, spoilt = without_nan(to_numpy(X))
         with botorch_errors():
             value, gradient = self.score(points, with_gradient=self.with_gradient)
-        if (total := value.sum()) != total:  # quicker than to ask for NaN
+        total = value.sum()
+        if total != total and not self.may_be_nan and np.isnan(value).any():  # the sum is quicker, but one of infinities is NaN
             raise NoFactorError
         if spoilt is not None:
             value[spoilt.any(-1)] = np.nan
@@ -51,35 +54,61 @@ class _ScoreAt:
         return cotangent(bar, len(X))[:, None, None] * gradient
 
 
+class _Known(NamedTuple):
+    """Scores that were read, by number of points, without and with gradient, and the states of the models that they are of."""
+
+    states: Sequence[object]
+    scores: Mapping[int, tuple[_ScoreAt, _ScoreAt]]
+
+
+_NOTHING = _Known((), {})
+_reading = RLock()  # samplers, which are read for a number of points at a time, may be shared
+
+
 class ScoredAcquisitionFunction(AcquisitionFunction):
     """An acquisition function that is a score, read when a number of points is first asked for, and again after a fit."""
 
+    may_be_nan = False
+    """Whether NaN is a value, and not the sign of a covariance that has no factor."""
+
     def __init__(self, model: Any, read: Callable[[int], AbstractScore]) -> None:
         AcquisitionFunction.__init__(self, model=model)  # not that of a class of BoTorch that a subclass is, too
+        self._models = tuple(models_of(model))
         self._read = read
-        self._states: Sequence[object] = ()
-        self._scores: dict[int, AbstractScore] = {}  # by number of points
+        self._known = _NOTHING
 
     def score(self, q: int) -> AbstractScore:
         """Return the compiled score for batches of ``q`` points."""
-        states = [getattr(one, "state", None) for one in models_of(self.model)]  # any but ours are refused when they are read
-        if len(states) != len(self._states) or any(map(is_not, states, self._states)):
-            self._states = states
-            self._scores.clear()
-        if q not in self._scores:
-            self._scores[q] = self._read(q)
-        return self._scores[q]
+        return self._scores(q)[0].score
+
+    def forget(self) -> None:
+        """Read everything again when it is next asked for."""
+        self._known = _NOTHING
+
+    def _scores(self, q: int) -> tuple[_ScoreAt, _ScoreAt]:
+        """Return the score for batches of ``q`` points, without and with gradient."""
+        states, known = [getattr(model, "state", None) for model in self._models], self._known  # any but ours are refused later
+        if q in known.scores and all(map(is_, states, known.states)):
+            return known.scores[q]
+        with _reading:
+            score = self._read(q)
+            both = (_ScoreAt(score, False, self.may_be_nan), _ScoreAt(score, True, self.may_be_nan))
+            others = self._known.scores if all(map(is_, states, self._known.states)) else {}
+            self._known = _Known(states, {**others, q: both})
+        return both
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the values ``...`` of batches ``... x q x d``, in raw units.
 
         Raises:
-            NoFactorError: If a value is NaN.
+            NoFactorError: If a value is NaN, unless it may be.
         """
-        score, inputs = self._score_and_inputs(X)
+        scores, inputs = self._scores_and_inputs(X)
         flat = inputs if inputs.ndim == 3 else inputs.reshape(-1, *inputs.shape[-2:])
+        if len(flat) == 0:
+            return flat.sum(dim=(-2, -1)).reshape(inputs.shape[:-2]).to(X.dtype)
         with_gradient = is_transformed() or (inputs.requires_grad and torch.is_grad_enabled())
-        (value,) = evaluate(_ScoreAt(score, with_gradient), flat)
+        (value,) = evaluate(scores[with_gradient], flat)
         if X.dtype is not torch.float64:
             value = value.to(X.dtype)
         return value if inputs.ndim == 3 else value.reshape(inputs.shape[:-2] or (1,))
@@ -88,45 +117,51 @@ class ScoredAcquisitionFunction(AcquisitionFunction):
         """Return values ``b`` and gradients ``b x q x d`` of batches ``b x q x d`` as arrays, for an optimiser.
 
         Raises:
-            NoFactorError: If a value is NaN.
+            NoFactorError: If a value is NaN, unless it may be.
         """
         X = X.detach().requires_grad_()
-        score, inputs = self._score_and_inputs(X)
-        (value,), gradient = _ScoreAt(score, with_gradient=True).values(inputs)
+        scores, inputs = self._scores_and_inputs(X)
+        (value,), gradient = scores[True].values(inputs)
         if gradient is None:
             raise AssertionError("There is a gradient where it is asked for.")
         if inputs is not X:  # transformed, or joined to pending points
             gradient = to_numpy(torch.autograd.grad(inputs, X, to_torch(gradient, inputs))[0])
         return to_numpy(value), gradient
 
-    def _score_and_inputs(self, X: Tensor) -> tuple[AbstractScore, Tensor]:
+    def _scores_and_inputs(self, X: Tensor) -> tuple[tuple[_ScoreAt, _ScoreAt], Tensor]:
         """Return the score of batches of points, and these as it takes them."""
         if X.ndim < 2:
             raise ValueError(f"X has shape {tuple(X.shape)}. Pass batches of points, ... x q x d.")
-        score, parts = self.score(X.shape[-2]), []
-        for model in models_of(self.model):
+        scores, parts = self._scores(X.shape[-2]), []
+        for model in self._models:
             parts.append(model.read_inputs(X)[1])
             if parts[-1].requires_grad and model.state.index_columns:
                 warn_of_values_between(model, model.state.index_columns, parts[-1])
-        if score.raw_columns:
+        if scores[0].score.raw_columns:
             parts.append(X.to(parts[0]))
-        return score, parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return scores, parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the scores, which are read again."""
+        return {**self.__dict__, "_known": _NOTHING}
 
 
 class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
     """An acquisition function with the values of another of BoTorch's, computed with their gradients by one compiled function.
 
     What the other was told (incumbent, trade-off, base samples) is read when a number of points is first asked for, and again
-    after ``set_X_pending`` or a fit of the model.
+    after ``set_X_pending``, a fit of the model or an assignment here. What is changed on the original itself is not noticed.
 
     Attributes:
         original: The acquisition function that it was made from.
     """
 
+    original: AcquisitionFunction
+
     def __init__(self, original: AcquisitionFunction, read: Callable[[Any, int], AbstractScore]) -> None:
         super().__init__(original.model, partial(read, original))
-        self.original = original
         self._may_have_pending = hasattr(original, "X_pending")
+        self.__dict__["original"] = original  # an attribute of a module is found in it sooner than a module of its own
 
     @property
     def X_pending(self) -> Tensor | None:
@@ -135,13 +170,13 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
 
     @X_pending.setter
     def X_pending(self, X_pending: Tensor | None) -> None:
-        if X_pending is not None:
+        if X_pending is not None or self.__dict__.get("_may_have_pending"):
             self.set_X_pending(X_pending)
 
     def set_X_pending(self, X_pending: Tensor | None = None) -> None:
         """Say which points are being observed, as to the original."""
         self.original.set_X_pending(X_pending)
-        self._scores.clear()
+        self.forget()
 
     def forward(self, X: Tensor) -> Tensor:
         """Return the values ``...`` of batches ``... x q x d``, in raw units, as the original does."""
@@ -159,19 +194,31 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
             value = self.original(X)
             return to_numpy(value), to_numpy(torch.autograd.grad(value.sum(), X)[0])
 
-    def _score_and_inputs(self, X: Tensor) -> tuple[AbstractScore, Tensor]:
+    def _scores_and_inputs(self, X: Tensor) -> tuple[tuple[_ScoreAt, _ScoreAt], Tensor]:
         pending = self.X_pending
         if pending is not None:
             X = torch.cat([X, pending.expand(*X.shape[:-2], *pending.shape[-2:])], dim=-2)
-        return super()._score_and_inputs(X)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what is copied and pickled: all but the scores, which are read again."""
-        return {**self.__dict__, "_states": (), "_scores": {}}
+        return super()._scores_and_inputs(X)
 
     def __getattr__(self, name: str) -> Any:
         """Return what only the original has, such as its sampler."""
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__("original"), name)
+            original = self.__dict__.get("original")
+            if original is None:
+                raise
+            return getattr(original, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what only the original has on it, which is then read again; a model is another model for both."""
+        original = self.__dict__.get("original")
+        is_own = name in self.__dict__ or isinstance(getattr(type(self), name, None), property)
+        if original is None or is_own:
+            super().__setattr__(name, value)
+            return
+        setattr(original, name, value)
+        if name == "model":
+            super().__setattr__(name, value)
+            self._models = tuple(models_of(value))
+        self.forget()

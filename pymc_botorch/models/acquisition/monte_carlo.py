@@ -86,7 +86,7 @@ def read_noisy(acqf: qLogNoisyExpectedImprovement, q: int) -> AbstractScore:
     """
     check_models(acqf.model)
     if not acqf._cache_root:
-        raise UnsupportedModelError("It keeps no root of its baseline (cache_root=False).")
+        raise UnsupportedModelError("It keeps no root of its baseline (cache_root=False). Make it without that argument.")
     if acqf.X_baseline.ndim != 2:
         raise UnsupportedModelError(f"Its X_baseline has shape {tuple(acqf.X_baseline.shape)}, and not r x d.")
     numbers = [np.array(number(name, getattr(acqf, name))) for name in ("tau_relu", "tau_max")]
@@ -113,8 +113,11 @@ def _read(acqf: MCAcquisitionFunction, sampling: Sampling, q: int) -> AbstractSc
     if read.has_constraints:
         formula = constrained(formula)
         numbers += [as_input(read.slopes[:, 0]), as_input(read.intercepts)]
-    sign = np.sign(read.objective.weights[0])  # which base samples have in what is maximised
+    weight = read.objective.weights[0]
+    sign = np.sign(weight)  # which base samples have in what is maximised
     has_baseline = sampling.X_baseline is not None
+    if has_baseline and weight == 0:
+        raise UnsupportedModelError("Its objective has a weight of zero.")
     kept: Sequence[Sequence[np.ndarray]] = [()] * len(posteriors)
     if has_baseline:
         baseline = acqf.model.read_inputs(sampling.X_baseline)[1].numpy()
@@ -126,7 +129,7 @@ def _read(acqf: MCAcquisitionFunction, sampling: Sampling, q: int) -> AbstractSc
             *scalarized.units(posterior, 0.0),
             *map(as_input, (sign * z[0], best)),
             *numbers,
-            *(as_input(root[0]) for root in roots),
+            *(as_input(abs(weight) * root[0]) for root in roots),  # in the units of what is maximised
             *kept[s],
         ]
 

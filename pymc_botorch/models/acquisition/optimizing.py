@@ -35,8 +35,9 @@ def gen_candidates_compiled(
 ) -> tuple[Tensor, Tensor]:
     """Generate candidates as BoTorch's ``gen_candidates_scipy`` does, from a compiled acquisition function in less time.
 
-    SciPy's L-BFGS-B is given values and gradients as arrays, of all restarts as one problem, as BoTorch does it. Whatever else is
-    asked for (constraints, a time limit, another method or acquisition function) is BoTorch's own.
+    SciPy's L-BFGS-B is given values and gradients as arrays, of all restarts as one problem, as BoTorch does it with SciPy from
+    1.18 on (with an older one it searches from each start by itself). Whatever else is asked for (constraints, a time limit,
+    another method or acquisition function) is BoTorch's own.
 
     Args:
         initial_conditions: ``b x q x d``, in raw units.
@@ -69,6 +70,7 @@ def gen_candidates_compiled(
     fixed = {column: value for column, value in (fixed_features or {}).items() if isinstance(value, int | float)}
     others = {name: value for name, value in others.items() if value is not None and value is not False}
     is_plain = {"method", "with_grad"}.isdisjoint(options) and len(fixed) == len(fixed_features or {})
+    is_plain = is_plain and initial_conditions.ndim in (2, 3)
     if not isinstance(acquisition_function, ScoredAcquisitionFunction) or not is_plain or others:
         return gen_candidates_scipy(
             initial_conditions,
@@ -79,7 +81,7 @@ def gen_candidates_compiled(
             fixed_features=fixed_features,
             **others,
         )
-    clamped = columnwise_clamp(initial_conditions, lower_bounds, upper_bounds, raise_on_violation=True).clone()
+    clamped = columnwise_clamp(initial_conditions, lower_bounds, upper_bounds, raise_on_violation=not fixed).clone()
     for column, value in fixed.items():
         clamped[..., column] = value
     batches = clamped if clamped.ndim == 3 else clamped.unsqueeze(0)

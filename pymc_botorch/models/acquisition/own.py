@@ -11,19 +11,18 @@ from pymc_botorch.graph.acquisition.own import own_formula, own_score
 from pymc_botorch.graph.acquisition.scores import Formula
 from pymc_botorch.graph.compiling.functions import Build, making_graphs
 from pymc_botorch.graph.posterior.cut import CutPosterior
-from pymc_botorch.models.acquisition.analytic import SMALLEST_VARIANCE
 from pymc_botorch.models.acquisition.compiled import ScoredAcquisitionFunction
 from pymc_botorch.models.acquisition.reading import read_model
 from pymc_botorch.models.acquisition.scores import Score
 from pymc_botorch.models.contract import AbstractPyMCGP
-from pymc_botorch.models.errors import InvalidDataError, botorch_errors
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 
 
 class FormulaAcquisitionFunction(ScoredAcquisitionFunction):
     """An acquisition function that a user wrote in PyTensor, compiled with its gradient.
 
     It is compiled once for a structure of model and a formula: other data, hyperparameters, values of parameters and numbers of
-    points compile nothing.
+    points compile nothing. A number in the formula is part of it: pass what changes as a parameter.
 
     Args:
         model: A fitted ``PyMCGP`` or ``FullyBayesianPyMCGP``.
@@ -50,6 +49,8 @@ class FormulaAcquisitionFunction(ScoredAcquisitionFunction):
         torch.Size([2])
     """
 
+    may_be_nan = True
+
     def __init__(self, model: AbstractPyMCGP, formula: Formula, *, log: bool = False, **parameters: Any) -> None:
         read_model(model, None)
         super().__init__(model, self._read_score)
@@ -61,14 +62,14 @@ class FormulaAcquisitionFunction(ScoredAcquisitionFunction):
 
     def _read_score(self, q: int) -> Score:
         if q != 1:
-            raise AssertionError(f"Expected X to be `batch_shape x q=1 x d`, but its q is {q}.")  # as BoTorch's analytic ones
+            raise UnsupportedModelError(f"A formula is of single points. Pass X of shape ... x 1 x d; its q is {q}.")
         posteriors, scalarized = read_model(self.model, None)
         columns = self.model.num_inputs if "input_transform" in self.model._modules else 0
 
         def build(with_gradient: bool) -> Build[CutPosterior]:
             return own_score(self._formula, has_raw=columns > 0, with_gradient=with_gradient)
 
-        given = [[*scalarized.units(posterior, SMALLEST_VARIANCE), *self._arguments] for posterior in posteriors]
+        given = [[*scalarized.units(posterior, 0.0), *self._arguments] for posterior in posteriors]
         return Score(posteriors, build, given, log=self._log, single=True, raw_columns=columns)
 
 

@@ -15,6 +15,7 @@ from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.models.acquisition.linear import Linear
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import UnsupportedModelError
+from pymc_botorch.models.inputs import is_for_predictions
 from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.posterior.process import CompiledProcess
 
@@ -67,6 +68,8 @@ def read_model(model: Model, posterior_transform: PosteriorTransform | None) -> 
         raise UnsupportedModelError(f"Its model is a {type(model).__name__}, and not a PyMCGP or FullyBayesianPyMCGP.")
     if getattr(getattr(model, "input_transform", None), "is_one_to_many", False):
         raise UnsupportedModelError("The input transform of its model makes several points of one.")
+    if is_for_predictions(getattr(model, "input_transform", None)):
+        raise UnsupportedModelError("A part of its model's input transform is for predictions only (transform_on_train=False).")
     state = model.state
     if state.outcome_scale.transform is not None:
         kind = type(state.outcome_scale.transform).__name__
@@ -82,7 +85,7 @@ def read_model(model: Model, posterior_transform: PosteriorTransform | None) -> 
         return (process.posterior,), scalarized
     if isinstance(process, MixtureProcess):
         return tuple(one.posterior for one in process.processes), scalarized
-    raise UnsupportedModelError("Its model was given observations after its fit, as fantasies are.")
+    raise UnsupportedModelError("Its model was given observations after its fit, as fantasies are: fit a model to all of them.")
 
 
 def number(name: str, value: Any) -> float:

@@ -5,11 +5,11 @@ __all__ = ["AbstractScore", "Score", "ValueAndGradient", "average"]
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.special import logsumexp
 
-from pymc_botorch.graph.compiling.functions import Build, as_input
+from pymc_botorch.graph.compiling.functions import Build, as_given, as_input
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import CutPosterior
 
@@ -55,20 +55,29 @@ class Score(AbstractScore):
     def __call__(self, X: np.ndarray, *, with_gradient: bool) -> ValueAndGradient:
         """Return values ``b`` and gradients ``b x q x d`` at ``X``, ``b x q x d``."""
         points = X[:, 0] if self.single else X
+        split = points.shape[-1] - self.raw_columns
+        parts = (
+            [as_input(points)] if split == points.shape[-1] else [as_input(points[..., :split]), as_input(points[..., split:])]
+        )
         build = self.build(with_gradient)
-        results = [self._evaluated(p, build, points, given) for p, given in zip(self.posteriors, self.arguments, strict=True)]
-        value, gradient = average([(result[0], result[1] if with_gradient else None) for result in results], log=self.log)
+        results = []
+        for posterior, given in zip(self.posteriors, self._given, strict=True):
+            if posterior.frozen is None and self.needs_frozen:
+                outputs = posterior(build, *parts, *given)
+            else:
+                posterior.check_indices(parts[0])
+                outputs = posterior.functions(build, *parts, *given)
+            results.append((outputs[0], outputs[1] if with_gradient else None))
+        value, gradient = average(results, log=self.log)
         return value, gradient if gradient is None or not self.single else gradient[:, None]
 
-    def _evaluated(
-        self, posterior: ConditionedPosterior, build: Build[CutPosterior], points: np.ndarray, arguments: Sequence[np.ndarray]
-    ) -> list[np.ndarray]:
-        if self.raw_columns:
-            return posterior(build, points[..., : -self.raw_columns], points[..., -self.raw_columns :], *arguments)
-        if self.needs_frozen:
-            return posterior(build, points, *arguments)
-        posterior.check_indices(points)
-        return posterior.functions(build, as_input(points), *arguments)
+    @cached_property
+    def _given(self) -> Sequence[Sequence[np.ndarray]]:
+        """What compiled functions are given after points, for each posterior: arguments, and frozen arrays if it has them."""
+        return [
+            [*map(as_given, given), *(posterior.frozen or () if self.needs_frozen else ())]
+            for posterior, given in zip(self.posteriors, self.arguments, strict=True)
+        ]
 
 
 def average(results: Sequence[ValueAndGradient], *, log: bool) -> ValueAndGradient:
@@ -76,11 +85,16 @@ def average(results: Sequence[ValueAndGradient], *, log: bool) -> ValueAndGradie
     if len(results) == 1:
         return results[0]
     values = np.stack([value for value, _ in results])  # S x b
-    value = logsumexp(values, axis=0) - np.log(len(values)) if log else values.mean(axis=0)
-    weights = (np.exp(values - value) if log else np.ones_like(values)) / len(values)
-    weighed = [
-        weight.reshape(-1, *[1] * (gradient.ndim - 1)) * gradient
-        for weight, (_, gradient) in zip(weights, results, strict=True)
-        if gradient is not None
-    ]
-    return value, sum(weighed) if weighed else None
+    if log:
+        top = values.max(axis=0)
+        shares = np.exp(values - np.where(np.isfinite(top), top, 0.0))
+        mean = shares.mean(axis=0)
+        with np.errstate(divide="ignore"):
+            value = top + np.log(mean) if np.isfinite(top).all() else np.where(np.isfinite(top), top + np.log(mean), top)
+        weights = shares / (len(values) * mean)
+    else:
+        value, weights = values.mean(axis=0), np.full_like(values, 1.0 / len(values))
+    gradients = [gradient for _, gradient in results if gradient is not None]
+    if not gradients:
+        return value, None
+    return value, np.einsum("sb,sb...->b...", weights, np.stack(gradients))
