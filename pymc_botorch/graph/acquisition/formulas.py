@@ -86,6 +86,11 @@ def log_expected_improvement(mean: TensorVariable, sd: TensorVariable, best: Ten
         mean: Posterior mean.
         sd: Posterior standard deviation, positive.
         best: The value to improve on.
+
+    Example:
+        >>> import pytensor.tensor as pt
+        >>> float(log_expected_improvement(pt.constant(0.0), pt.constant(1.0), pt.constant(400.0)).eval())
+        -80012.9...
     """
     u = (mean - best) / sd
     near, far = pt.maximum(u, -1.0), pt.minimum(u, -1.0)  # each branch where it is right, or its gradient would be NaN
@@ -98,12 +103,24 @@ def log_expected_improvement(mean: TensorVariable, sd: TensorVariable, best: Ten
 
 
 def probability_of_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
-    """Return the probability that the function is above ``best``; arguments as of :func:`expected_improvement`."""
+    """Return the probability that the function is above ``best``; arguments as of :func:`expected_improvement`.
+
+    Example:
+        >>> import pytensor.tensor as pt
+        >>> float(probability_of_improvement(pt.constant(0.0), pt.constant(1.0), pt.constant(0.0)).eval())
+        0.5
+    """
     return _probability((mean - best) / sd)
 
 
 def log_probability_of_improvement(mean: TensorVariable, sd: TensorVariable, best: TensorVariable) -> TensorVariable:
-    """Return the logarithm of that probability, with a gradient however small it is."""
+    """Return the logarithm of :func:`probability_of_improvement`, with a gradient however small it is.
+
+    Example:
+        >>> import pytensor.tensor as pt
+        >>> float(log_probability_of_improvement(pt.constant(0.0), pt.constant(1.0), pt.constant(400.0)).eval())
+        -80006.9...
+    """
     u = (mean - best) / sd
     near, far = pt.maximum(u, -1.0), pt.minimum(u, -1.0)
     tail = pt.log(0.5 * pt.erfcx(-far / np.sqrt(2.0))) - 0.5 * pt.square(u)
@@ -111,7 +128,13 @@ def log_probability_of_improvement(mean: TensorVariable, sd: TensorVariable, bes
 
 
 def upper_confidence_bound(mean: TensorVariable, sd: TensorVariable, beta: TensorVariable) -> TensorVariable:
-    """Return ``mean + sqrt(beta) sd``."""
+    """Return ``mean + sqrt(beta) sd``.
+
+    Example:
+        >>> import pytensor.tensor as pt
+        >>> float(upper_confidence_bound(pt.constant(1.0), pt.constant(2.0), pt.constant(4.0)).eval())
+        5.0
+    """
     return mean + pt.sqrt(beta) * sd
 
 

@@ -42,10 +42,10 @@ class FormulaAcquisitionFunction(ScoredAcquisitionFunction):
         >>> from pymc_botorch.acquisition import FormulaAcquisitionFunction, expected_improvement
         >>> def improvement_per_cost(mean, sd, X, best, price):
         ...     return expected_improvement(mean, sd, best) / (20 + price * X[:, 0])
-        >>> X = 100 * torch.rand(8, 1, dtype=torch.double)
-        >>> model = pymc_botorch.PyMCGP(X, (X / 30).sin()).fit()
-        >>> acqf = FormulaAcquisitionFunction(model, improvement_per_cost, best=0.9, price=1.2)
-        >>> acqf(torch.tensor([[[40.0]], [[60.0]]], dtype=torch.double)).shape
+        >>> X = torch.rand(8, 1, dtype=torch.double)  # in 100 kg/ha
+        >>> model = pymc_botorch.PyMCGP(X, (3 * X).sin()).fit()
+        >>> acqf = FormulaAcquisitionFunction(model, improvement_per_cost, best=0.9, price=120.0)
+        >>> acqf(torch.tensor([[[0.4]], [[0.6]]], dtype=torch.double)).shape
         torch.Size([2])
     """
 
