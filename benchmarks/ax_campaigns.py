@@ -1,7 +1,7 @@
 """Claims: no evidence that after 30 trials the regret of our default surrogate in Ax is larger than that of Ax's default; from the
 third trial that a model suggests, a trial is had 6 times as fast with Numba, and 3 times at first use.
 
-Run by ``make bench``. Branin (2 inputs) and Hartmann6 (6), without noise, 20 seeds, 30 trials each, five of them the centre and Sobol
+Run by ``make bench``. Branin (2 inputs) and Hartmann6 (6), without noise, 30 trials for each seed, five of them the centre and Sobol
 points that are the same on all sides; all in one run, in turn, one thread. Ours is compiled by Numba, before a first campaign of each
 problem that does not count (Ax's default has one, too); *first use* is the same with default settings in a fresh process for each
 campaign, with empty compile caches. The regret is the best value seen less the optimum, at least 1e-6; differences are of its
