@@ -123,6 +123,13 @@ def test_it_follows_a_refit() -> None:
     torch.testing.assert_close(acqf(X), reference(model, X, 9.0, 1.2), rtol=1e-8, atol=1e-14)
 
 
+def test_it_follows_another_model() -> None:
+    acqf = FormulaAcquisitionFunction(fitted(), improvement_per_cost, best=9.0, price=1.2)
+    acqf(points())
+    acqf.model = fitted(18)
+    torch.testing.assert_close(acqf(points()), reference(acqf.model, points(), 9.0, 1.2), rtol=1e-8, atol=1e-14)
+
+
 def test_it_is_optimised() -> None:
     """By BoTorch, to a point better than all of a grid."""
     model = fitted()

@@ -73,9 +73,14 @@ class ScoredAcquisitionFunction(AcquisitionFunction):
 
     def __init__(self, model: Any, read: Callable[[int], AbstractScore]) -> None:
         AcquisitionFunction.__init__(self, model=model)  # not that of a class of BoTorch that a subclass is, too
-        self._models = tuple(models_of(model))
         self._read = read
-        self._known = _NOTHING
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; of another model everything is read again."""
+        super().__setattr__(name, value)
+        if name == "model":
+            self._models = tuple(models_of(value))
+            self.forget()
 
     def score(self, q: int) -> AbstractScore:
         """Return the compiled score for batches of ``q`` points."""
@@ -220,5 +225,4 @@ class CompiledAcquisitionFunction(ScoredAcquisitionFunction):
         setattr(original, name, value)
         if name == "model":
             super().__setattr__(name, value)
-            self._models = tuple(models_of(value))
         self.forget()
