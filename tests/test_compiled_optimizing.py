@@ -17,18 +17,11 @@ from botorch.generation.gen import gen_candidates_scipy
 from botorch.models.transforms import Normalize
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
+from test_compiled_acquisition import BOUNDS, D, data
 from torch import Tensor
 
 from pymc_botorch import FullyBayesianPyMCGP, PyMCGP, compile_acqf
 from pymc_botorch.acquisition import FormulaAcquisitionFunction, gen_candidates_compiled
-
-D = 3
-BOUNDS = torch.tensor([[0.0] * D, [10.0] * D], dtype=torch.double)
-
-
-def data(n: int = 14) -> tuple[Tensor, Tensor]:
-    X = 10 * torch.rand(n, D, dtype=torch.double, generator=torch.Generator().manual_seed(n))
-    return X, (X.sin().sum(-1, keepdim=True) * 40 + 300)
 
 
 @cache

@@ -79,9 +79,11 @@ def as_given(array: np.ndarray) -> np.ndarray:
     return as_input(array, "int64" if array.dtype.kind == "i" else "float64")
 
 
-def compile_function(inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker) -> Function:
-    """Return the compiled function, which takes arrays as :func:`as_input` returns them."""
-    return _own_function(_rewritten_and_linked(inputs, outputs, linker))
+def compile_function(
+    inputs: Sequence[Variable], outputs: Sequence[Variable], linker: Linker, *, is_large: bool = False
+) -> Function:
+    """Return the compiled function, which takes arrays as :func:`as_input` returns them; of a large one little is rewritten."""
+    return _own_function(_rewritten_and_linked(inputs, outputs, linker, is_large=is_large))
 
 
 def _rewritten_and_linked(
@@ -158,7 +160,7 @@ def compile_build[Subject](subject: Subject, build: Build[Subject], linker: Link
     is_large = getattr(build, "is_large", False)
     with making_graphs():
         if entry is None or not entry.is_complete:
-            return _own_function(_rewritten_and_linked(*build(subject), linker, is_large=is_large))
+            return compile_function(*build(subject), linker, is_large=is_large)
         if (held := entry.held(linker)) is not None:
             with suppress(Exception):  # whatever a damaged file leads to
                 return _linked(held, linker)

@@ -23,7 +23,7 @@ from pymc_botorch.graph.acquisition.constraints import constrained
 from pymc_botorch.graph.acquisition.formulas import SamplesFormula
 from pymc_botorch.graph.acquisition.noisy import noisy_joint_score, noisy_point_score
 from pymc_botorch.graph.acquisition.scores import joint_score, sampled_point_score
-from pymc_botorch.graph.compiling.functions import Build, as_input
+from pymc_botorch.graph.compiling.functions import Build
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import CutPosterior
 from pymc_botorch.models.acquisition.base_samples import base_samples, noisy_base_samples
@@ -112,7 +112,7 @@ def _read(acqf: MCAcquisitionFunction, sampling: Sampling, q: int) -> AbstractSc
     numbers = [*sampling.numbers]
     if read.has_constraints:
         formula = constrained(formula)
-        numbers += [as_input(read.slopes[:, 0]), as_input(read.intercepts)]
+        numbers += [read.slopes[:, 0], read.intercepts]
     weight = read.objective.weights[0]
     sign = np.sign(weight)  # which base samples have in what is maximised
     has_baseline = sampling.X_baseline is not None
@@ -127,9 +127,10 @@ def _read(acqf: MCAcquisitionFunction, sampling: Sampling, q: int) -> AbstractSc
         z, best, roots = sampling.of_draw(s)
         return [
             *scalarized.units(posterior, 0.0),
-            *map(as_input, (sign * z[0], best)),
+            sign * z[0],
+            best,
             *numbers,
-            *(as_input(abs(weight) * root[0]) for root in roots),  # in the units of what is maximised
+            *(abs(weight) * root[0] for root in roots),  # in the units of what is maximised
             *kept[s],
         ]
 
