@@ -28,9 +28,9 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import FitWarning
 from pymc_botorch.graph.compiling.cache import cache_clear, cache_info, wait_for_numba
 from pymc_botorch.inference.fit.map import FitResult
-from pymc_botorch.inference.fit.sampling import SamplingResult
 from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients
+from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
 from pymc_botorch.models.gradient_posterior import GradientPosterior, gradient_posterior

@@ -1,6 +1,6 @@
 """Exceptions and warnings of pymc_botorch; models/ raises the exceptions again as BoTorch's own."""
 
-__all__ = ["PACKAGE_FOLDER", "DataError", "FitError", "FitWarning", "UnsupportedGPError"]
+__all__ = ["PACKAGE_FOLDER", "DataError", "FitError", "FitWarning", "OutOfTime", "UnsupportedGPError"]
 
 import os
 import pathlib
@@ -15,6 +15,10 @@ class DataError(ValueError):
 
 class FitError(RuntimeError):
     """Hyperparameters with which the posterior cannot be computed; the message says what to change."""
+
+
+class OutOfTime(FitError):  # noqa: N818  # what the loop that it ends catches
+    """The budget of a fit has ended."""
 
 
 class UnsupportedGPError(TypeError):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
-from pymc_botorch.inference.fit.importance import MAX_K, MIN_DRAWS, weigh
 from pymc_botorch.inference.left_out import LeftOut
+from pymc_botorch.inference.sampling.importance import MAX_K, MIN_DRAWS, weigh
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

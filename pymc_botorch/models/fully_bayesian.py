@@ -2,38 +2,27 @@
 
 __all__ = ["FullyBayesianPyMCGP"]
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-import torch
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
 
-from pymc_botorch.config import config
 from pymc_botorch.inference.draws import read_fitted_draws
-from pymc_botorch.inference.fit.idata import SampleRecord, as_datatree
-from pymc_botorch.inference.fit.importance import select
-from pymc_botorch.inference.fit.options import Method, read_options
-from pymc_botorch.inference.fit.sampling import fit_draws
-from pymc_botorch.models.builder import AbstractBuiltGP
-from pymc_botorch.models.ensemble import AbstractEnsemble
+from pymc_botorch.inference.sampling.idata import as_datatree
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
+from pymc_botorch.models.sampled import AbstractSampledEnsemble
 
 if TYPE_CHECKING:
     import pymc as pm
 
-    from pymc_botorch.models.pymc_gp import PyMCGP
 
-
-class FullyBayesianPyMCGP(AbstractEnsemble):
+class FullyBayesianPyMCGP(AbstractSampledEnsemble):
     """A PyMC gp with ``S`` posterior draws of its hyperparameters, as a BoTorch ensemble.
 
-    Made from data, and fitted by :meth:`fit`: NUTS, Laplace's method with importance weights, or new weights for old draws. Or
+    Made from data, and fitted by :meth:`fit`: importance sampling, tempered SMC or NUTS, whichever can be trusted first. Or
     made from draws that PyMC took, by :meth:`from_fitted`. The model is written as for :class:`pymc_botorch.PyMCGP`.
 
     It follows the conventions of BoTorch's ``SaasFullyBayesianSingleTaskGP``: ``batch_shape`` is ``[S]``, and the posterior at
@@ -76,114 +65,10 @@ class FullyBayesianPyMCGP(AbstractEnsemble):
         ...         gp.marginal_likelihood("observed", X, y, sigma=noise)
         ...         return gp
         >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
-        >>> model = BarleyGP(X, (6 * X).sin()).fit(method="laplace", seed=1)
-        >>> model.posterior(X).mean.shape, model.fit_result.method
-        (torch.Size([16, 8, 1]), 'laplace')
+        >>> model = BarleyGP(X, (6 * X).sin()).fit(seed=1)
+        >>> model.posterior(X).mean.shape, model.fit_result.trusted
+        (torch.Size([16, 8, 1]), True)
     """
-
-    def fit(
-        self,
-        method: Method = "nuts",
-        warm_start: "FullyBayesianPyMCGP | PyMCGP | Mapping[str, Any] | None" = None,
-        *,
-        num_draws: int | None = 16,
-        draws: int = 250,
-        tune: int = 400,
-        chains: int = 4,
-        target_accept: float = 0.8,
-        num_proposals: int = 2000,
-        num_starts: int = 5,
-        maxiter: int = 500,
-        seed: int | None = None,
-        progressbar: bool = True,
-    ) -> Self:
-        """Draw the hyperparameters from their posterior.
-
-        ``"nuts"`` is nutpie's sampler where nutpie is installed, and samples the density that was compiled for this builder
-        once; else PyMC's, which compiles at each call. ``"laplace"`` climbs to the optima of the density from several starts,
-        draws from a mixture of Student-t distributions there, and weighs the draws by Pareto-smoothed importance sampling.
-        ``"auto"`` takes the first of three whose diagnostics pass: the draws of ``warm_start`` with the weights that the new data
-        give them; Laplace's method; NUTS, which is kept with a warning unless R-hat is above 1.2 or a tenth of the draws
-        diverged. Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are 100 effective draws. Neither
-        k nor R-hat sees a mode that no start and no chain has found.
-
-        Args:
-            method: ``"nuts"``, ``"laplace"`` or ``"auto"``.
-            warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
-                round; else chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin at.
-            num_draws: How many draws the model keeps, evenly along their weights; None keeps as many as there are, those of large
-                weight more than once. 16 is BoTorch's number; they
-                carry about 25 % Monte Carlo error in the sd between draws. The factors of the first GB of them are kept.
-            draws: NUTS draws per chain after tuning.
-            tune: NUTS tuning steps per chain.
-            chains: Number of NUTS chains.
-            target_accept: Target acceptance rate of NUTS.
-            num_proposals: Number of draws of Laplace's method, from 100 up.
-            num_starts: Number of optimisations of Laplace's method: from the warm start, the mode of the prior, prior draws.
-            maxiter: Maximum number of iterations of each optimisation.
-            seed: Random seed; None takes one from torch's global generator.
-            progressbar: Whether NUTS shows one.
-
-        Returns:
-            The model, in evaluation mode. ``fit_result`` says what was done and by which numbers; ``idata`` has all draws.
-
-        Raises:
-            InputDataError: If ``build_gp`` does not fit the data, or the warm start not the model; if options are not numbers of
-                their kind.
-            ModelFittingError: If no start has a finite density, or no method gives draws that pass; the model is left as it was,
-                also by an interrupt.
-            UnsupportedError: If the model was made by :meth:`from_fitted` or conditioned on more observations.
-
-        Warns:
-            FitWarning: If the draws should not be trusted as they are, with the numbers; if the data contradict the priors.
-        """
-        self._check_not_given_more()
-        seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed
-        with botorch_errors():
-            options = read_options(
-                method,
-                num_draws=num_draws,
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                target_accept=target_accept,
-                progressbar=progressbar,
-                num_proposals=num_proposals,
-                num_starts=num_starts,
-                maxiter=maxiter,
-                seed=seed,
-            )
-            check_warm_start(warm_start, "an earlier fit of the same model, a fitted PyMCGP", AbstractBuiltGP)
-        with botorch_errors():
-            built, data = self._build()
-            found, stats, density, result = fit_draws(
-                built,
-                data,
-                method=method,
-                warm_start=read_warm_start(warm_start, built.scales.names),
-                options=options,
-                tier=config.linker,
-                owner=self._owner_of_priors,
-            )
-            kept = select(found.log_weights, len(found.log_weights) if num_draws is None else int(num_draws))
-            points = [density.constrained(u) for u in found.unconstrained[kept]]
-            stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
-            state = self._conditioned(built, data, stacked, len(points))
-            self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data)))
-        return self.eval()
-
-    @classmethod
-    def check_fit_options(cls, **options: Any) -> None:
-        """Refuse options of :meth:`fit` that it would refuse, without data.
-
-        Raises:
-            InputDataError: If one can not be used.
-        """
-        given, own = inspect.signature(FullyBayesianPyMCGP.fit).parameters, inspect.signature(cls.fit).parameters
-        defaults = {name: own.get(name, given[name]).default for name in given if name not in ("self", "warm_start")}
-        chosen = {name: options.get(name, default) for name, default in defaults.items()}
-        with botorch_errors():
-            read_options(**{**chosen, "seed": 0 if chosen["seed"] is None else chosen["seed"]})
 
     @classmethod
     def from_fitted(

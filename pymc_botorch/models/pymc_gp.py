@@ -12,8 +12,8 @@ from botorch.models.transforms.outcome import OutcomeTransform
 
 from pymc_botorch.config import config
 from pymc_botorch.inference.fit.map import fit_map
-from pymc_botorch.inference.fit.options import check_counts
 from pymc_botorch.inference.fitted import read_fitted
+from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.warm_start import check_warm_start

@@ -15,10 +15,10 @@ from torch import Tensor
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.inference.categories import index_columns
 from pymc_botorch.inference.components import Parts
-from pymc_botorch.inference.fit.idata import SampleRecord
 from pymc_botorch.inference.fit.map import FitResult
-from pymc_botorch.inference.fit.sampling import SamplingResult
 from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.sampling.idata import SampleRecord
+from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.posterior.process import AbstractProcess, CompiledProcess, ConditionedProcess
 from pymc_botorch.models.transforms import OutcomeScale

@@ -13,8 +13,8 @@ from gpytorch.likelihoods import Likelihood
 from torch import Tensor
 
 from pymc_botorch.inference.fit.map import FitResult
-from pymc_botorch.inference.fit.sampling import SamplingResult
 from pymc_botorch.inference.lengthscales import effective_lengthscales
+from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.likelihoods import NOT_GAUSSIAN, LatentLikelihood, Lengthscales, gaussian_likelihood

@@ -9,10 +9,11 @@ with mean ``mu`` and covariance ``K``, and ``alpha = K⁻¹ (y - mu)``::
     d log p / dK = ½ (alpha alphaᵀ - K⁻¹)        d log p / dmu = alpha
 
 so one Cholesky factor and its inverse serve value and gradient; PyTensor differentiates ``mu`` and ``K`` only. Any other
-likelihood or potential is PyMC's own ``logp``.
+likelihood or potential is PyMC's own ``logp``. The value alone, of many points in one call, takes a triangular solve of a vector
+instead of the inverse.
 """
 
-__all__ = ["ObjectiveGraph", "density_and_gradient", "itself", "read_objective"]
+__all__ = ["ObjectiveGraph", "densities", "density_and_gradient", "itself", "read_objective"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Variable
-from pytensor.graph.replace import graph_replace
+from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.tensor.linalg import cholesky
 from pytensor.tensor.random.basic import MvNormalRV
 from pytensor.tensor.variable import TensorVariable
@@ -32,7 +33,10 @@ from pymc_botorch.graph.compiling.ops import inverse_from_factor
 from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.posterior_graph import leaves_to_lift, without_broadcast
 from pymc_botorch.graph.gps.values import is_data
+from pymc_botorch.graph.posterior.cut import batched
+from pymc_botorch.graph.rewrites.cost import fold_batches
 from pymc_botorch.graph.rewrites.differentiable import once_differentiable, without_zero_steps
+from pymc_botorch.graph.rewrites.plain import write_out_diagonals
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class ObjectiveGraph(Graph):
         jacobian: A scalar, the weight of the log Jacobian of the transforms: 0 or 1.
         log_density: A scalar, the natural logarithm.
         gradient: Its derivative with respect to each of ``parameters``.
+        value: The log density again, by what is quicker where no gradient is wanted.
     """
 
     parameters: Mapping[str, Variable]
@@ -52,6 +57,7 @@ class ObjectiveGraph(Graph):
     jacobian: TensorVariable
     log_density: TensorVariable
     gradient: Sequence[TensorVariable]
+    value: TensorVariable
 
     @property
     def symbols(self) -> list[Variable]:
@@ -74,6 +80,13 @@ def density_and_gradient(graph: ObjectiveGraph) -> tuple[Sequence[Variable], Seq
     return graph.symbols, graph.outputs
 
 
+def densities(graph: ObjectiveGraph) -> tuple[Sequence[Variable], Sequence[Variable]]:
+    """Build ``*parameters, *data, jacobian -> log densities``, of ``S`` points at once: parameters are ``S x ...``."""
+    many = batched(list(graph.parameters.values()))
+    (values,) = write_out_diagonals(fold_batches(vectorize_graph([graph.value], many)))
+    return [*many.values(), *graph.data.values(), graph.jacobian], [values]
+
+
 def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variable]]:
     """Return the objective of a model, and the shared variable or constant that each of its data stands for.
 
@@ -90,14 +103,15 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
     jacobian = pt.scalar("jacobian", dtype="float64")
     log_density = pm_model.logp(vars=others, jacobian=False) + jacobian * _log_jacobian(pm_model)
     (log_density,) = once_differentiable([log_density])  # with the exact distances of the posterior
-    gradient = _gradient(log_density, list(values.values()))
+    gradient, value = _gradient(log_density, list(values.values())), log_density
     for rv in gaussian:
         mu, cov = rv.owner.op.dist_params(rv.owner)[:2]
         mu, cov = once_differentiable(pm_model.replace_rvs_by_values([without_broadcast(mu), cov]))
         log_likelihood, bars = _marginal_likelihood(pm_model.rvs_to_values[rv], mu, cov)
         log_density = log_density + log_likelihood
+        value = value + _log_likelihood(pm_model.rvs_to_values[rv], mu, cov)
         gradient = [a + b for a, b in zip(gradient, _gradient(None, list(values.values()), bars), strict=True)]
-    outputs: Sequence[Variable] = without_zero_steps([log_density, *gradient])
+    outputs: Sequence[Variable] = without_zero_steps([log_density, *gradient, value])
     data: dict[str, Variable] = {}
     sources: dict[str, Variable] = {}
     for leaf in leaves_to_lift(outputs):
@@ -107,7 +121,7 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         sources[name] = leaf
     outputs = graph_replace(outputs, {sources[name]: variable for name, variable in data.items()}, strict=False)
-    return ObjectiveGraph(values, data, jacobian, outputs[0], outputs[1:]), sources
+    return ObjectiveGraph(values, data, jacobian, outputs[0], outputs[1:-1], outputs[-1]), sources
 
 
 def _log_jacobian(pm_model: pm.Model) -> TensorVariable:
@@ -137,6 +151,13 @@ def _marginal_likelihood(
     log_det = 2 * pt.sum(pt.log(pt.diagonal(L)))
     log_likelihood = -0.5 * pt.sum(delta * alpha) - 0.5 * log_det - 0.5 * y.shape[0] * np.log(2 * np.pi)
     return log_likelihood, {cov: 0.5 * (pt.outer(alpha, alpha) - K_inv), mu: alpha}
+
+
+def _log_likelihood(y: TensorVariable, mu: TensorVariable, cov: TensorVariable) -> TensorVariable:
+    """Return ``log p(y)``, without what its derivatives need."""
+    L = cholesky(cov, lower=True)  # n x n
+    half = pt.linalg.solve_triangular(L, y - mu, lower=True, b_ndim=1)  # n
+    return -0.5 * pt.sum(pt.square(half)) - pt.sum(pt.log(pt.diagonal(L))) - 0.5 * y.shape[0] * np.log(2 * np.pi)
 
 
 def _gradient(

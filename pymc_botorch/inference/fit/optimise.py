@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize
 
+from pymc_botorch.errors import OutOfTime
 from pymc_botorch.inference.fit.density import Density
 
 REJECTED = 1e12
@@ -41,6 +42,8 @@ def climb(density: Density, start: np.ndarray, maxiter: int, *, otherwise: np.nd
         start: Where to begin.
         maxiter: Maximum number of iterations.
         otherwise: A point near ``start``, which counts too, and where to begin if the density is not finite at ``start``.
+
+    Where time runs out on the way, the best step so far is the optimum.
     """
     first, _ = density(start)
     if not np.isfinite(first):
@@ -55,7 +58,10 @@ def climb(density: Density, start: np.ndarray, maxiter: int, *, otherwise: np.nd
         return (-value, -slope) if np.isfinite(value) else (rejected, slope)
 
     options = {"maxiter": maxiter, "ftol": 1e-10, "gtol": 1e-5}
-    found = minimize(descend, start, jac=True, method="L-BFGS-B", options=options)
+    try:
+        found = minimize(descend, start, jac=True, method="L-BFGS-B", options=options)
+    except OutOfTime:
+        return Optimum(best[1], best[0], np.ones_like(start))
     if otherwise is not None and (known := density(otherwise)[0]) > best[0]:
         best = known, otherwise
     spread = np.sqrt(np.abs(np.diag(found.hess_inv.todense())))

@@ -50,6 +50,11 @@ class Layout:
         parts = zip(self._shapes, [0, *self._ends], self._ends, strict=False)
         return [u[start:end].reshape(shape) for shape, start, end in parts]
 
+    def split_all(self, U: np.ndarray) -> Arrays:
+        """Return the parameters in many vectors ``S x D``, each ``S x`` its own shape."""
+        parts = zip(self._shapes, [0, *self._ends], self._ends, strict=False)
+        return [U[:, start:end].reshape(len(U), *shape) for shape, start, end in parts]
+
 
 class Scales:
     """Maps between the scales of one model's parameters, compiled for Python when first used.
@@ -59,6 +64,7 @@ class Scales:
         names: Names of its free random variables.
         transformed: Whether each of them has a transform.
         priors_need_data: Whether the prior of any of them depends on the training data.
+        improper: Whether any of them has an improper prior.
 
     The argument ``data`` of the methods has one value for each of the objective's data.
     """
@@ -67,6 +73,7 @@ class Scales:
         self, pm_model: pm.Model, graph: ObjectiveGraph, sources: Mapping[str, Variable], changing: Sequence[Variable]
     ) -> None:
         self.priors_need_data = not set(changing).isdisjoint(ancestors(pm_model.free_RVs))
+        self.improper = any(_is_improper(rv) for rv in pm_model.free_RVs)
         self.transformed = [pm_model.rvs_to_transforms[rv] is not None for rv in pm_model.free_RVs]
         self.names = [rv.name for rv in pm_model.free_RVs]
         self.pm_model, self._data = pm_model, list(graph.data.values())
@@ -138,7 +145,7 @@ class Scales:
     @cached_property
     def _draw(self) -> tuple[pytensor.compile.Function, list[Variable]]:
         free_RVs = self.pm_model.free_RVs
-        improper = [rv for rv in free_RVs if isinstance(rv.owner.op, FlatRV | HalfFlatRV)]
+        improper = [rv for rv in free_RVs if _is_improper(rv)]
         initial = dict(zip(free_RVs, self._initial_point(transformed=False), strict=True))
         outputs = self._forward()
         if improper:
@@ -185,3 +192,7 @@ class Scales:
         return pytensor.function(
             [*inputs, *self._data], outputs, updates=updates, mode=mode, on_unused_input="ignore", allow_input_downcast=True
         )
+
+
+def _is_improper(rv: TensorVariable) -> bool:
+    return isinstance(rv.owner.op, FlatRV | HalfFlatRV)

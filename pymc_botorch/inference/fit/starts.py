@@ -1,6 +1,6 @@
 """Starting points of optimisations: a warm start, the mode of the prior, and draws from the prior."""
 
-__all__ = ["Start", "starts", "starts_of_chains", "step_off"]
+__all__ = ["Start", "start_from_point", "starts", "step_off"]
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,7 +9,6 @@ import numpy as np
 
 from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fit.density import Density, flatten
-from pymc_botorch.inference.fit.importance import WeightedDraws, select
 from pymc_botorch.inference.fit.prior import Prior
 
 STEP_OFF = 0.03
@@ -42,7 +41,7 @@ def starts(density: Density, prior: Prior, warm_start: Mapping[str, Any] | None,
     scales = density.built.scales
     found = []
     if warm_start is not None:
-        found.append(step_off(density, prior, _start_from_point(density, warm_start)))
+        found.append(step_off(density, prior, start_from_point(density, warm_start)))
     if len(found) < num_starts:
         moved = step_off(density, prior, prior.mode)
         found.append(moved._replace(name="initial point" if scales.priors_need_data else "prior mode"))
@@ -60,20 +59,7 @@ def step_off(density: Density, prior: Prior, u: np.ndarray) -> Start:
     return Start("warm start", u + step, u)
 
 
-def starts_of_chains(warm_start: WeightedDraws | Mapping[str, Any] | None, density: Density, chains: int) -> list[np.ndarray]:
-    """Return unconstrained points of the warm start, where optimisations and chains begin: none, some draws, or the point.
-
-    Raises:
-        DataError: If the warm start does not fit the model.
-    """
-    if warm_start is None:
-        return []
-    if isinstance(warm_start, WeightedDraws):
-        return [warm_start.unconstrained[i] for i in select(warm_start.log_weights, chains)]
-    return [_start_from_point(density, warm_start)]
-
-
-def _start_from_point(density: Density, point: Mapping[str, Any]) -> np.ndarray:
+def start_from_point(density: Density, point: Mapping[str, Any]) -> np.ndarray:
     """Return the unconstrained vector of a point.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pymc_botorch import FullyBayesianPyMCGP, PyMCGP
 from pymc_botorch.inference.fit import sampling
-from pymc_botorch.inference.fit.convergence import Convergence
+from pymc_botorch.inference.sampling.convergence import Convergence
 
 VARIETIES = 4
 SAME_DENSITY = 1e-4

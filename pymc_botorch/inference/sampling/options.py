@@ -6,12 +6,14 @@ from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args
 
 from pymc_botorch.errors import DataError
-from pymc_botorch.inference.fit.nuts import NutsOptions
+from pymc_botorch.inference.sampling.nuts import NutsOptions
 
-type Method = Literal["auto", "laplace", "nuts"]
+type Method = Literal["auto", "importance", "smc", "nuts", "laplace"]
 METHODS: tuple[str, ...] = get_args(Method.__value__)
 MIN_PROPOSALS = 100
 """Smallest ``num_proposals``: the tail of fewer weights says little."""
+SECONDS = 60.0
+"""Budget of ``"auto"`` where none is given."""
 
 
 class SamplingOptions(NamedTuple):
@@ -20,9 +22,11 @@ class SamplingOptions(NamedTuple):
     Attributes:
         nuts: Options of NUTS.
         num_proposals: Number of draws of Laplace's method.
-        num_starts: Number of optimisations of Laplace's method.
+        num_starts: Number of optimisations that look for modes.
         maxiter: Maximum number of L-BFGS-B iterations per optimisation.
         seed: Random seed.
+        seconds: Budget of time; infinite of a method of the user's choice.
+        strict: Whether doubtful draws are an error.
     """
 
     nuts: NutsOptions
@@ -30,6 +34,8 @@ class SamplingOptions(NamedTuple):
     num_starts: int
     maxiter: int
     seed: int
+    seconds: float
+    strict: bool
 
 
 def check_counts(**options: tuple[Any, int]) -> None:
@@ -56,6 +62,8 @@ def read_options(
     num_starts: int,
     maxiter: int,
     seed: int,
+    max_seconds: Any,
+    strict: bool,
 ) -> SamplingOptions:
     """Return validated options; the arguments are those of ``FullyBayesianPyMCGP.fit``.
 
@@ -76,9 +84,15 @@ def read_options(
         raise DataError(f"method is {method!r}. Pass one of {', '.join(map(repr, METHODS))}.")
     if isinstance(target_accept, bool) or not isinstance(target_accept, Real) or not 0 < float(target_accept) < 1:
         raise DataError(f"target_accept is {target_accept!r}. Pass a number between 0 and 1.")
-    if num_draws is not None and method != "laplace" and num_draws > draws * chains:
+    if max_seconds is not None:
+        if isinstance(max_seconds, bool) or not isinstance(max_seconds, Real) or not float(max_seconds) > 0:
+            raise DataError(f"max_seconds is {max_seconds!r}. Pass a positive number of seconds.")
+        if method != "auto":
+            raise DataError(f"max_seconds is the budget of method='auto', but method is {method!r}. Leave one of them out.")
+    if num_draws is not None and method == "nuts" and num_draws > draws * chains:
         raise DataError(f"num_draws is {num_draws}, but {chains} chains have {draws} draws each. Ask for fewer.")
     if num_draws is not None and method == "laplace" and num_draws > num_proposals:
         raise DataError(f"num_draws is {num_draws}, but there are {num_proposals} proposals. Ask for fewer.")
+    seconds = float("inf") if method != "auto" else SECONDS if max_seconds is None else float(max_seconds)
     nuts = NutsOptions(int(draws), int(tune), int(chains), float(target_accept), bool(progressbar))
-    return SamplingOptions(nuts, int(num_proposals), int(num_starts), int(maxiter), int(seed))
+    return SamplingOptions(nuts, int(num_proposals), int(num_starts), int(maxiter), int(seed), seconds, bool(strict))

@@ -8,9 +8,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
 from pymc_botorch.errors import FitError
-from pymc_botorch.inference.fit.importance import WeightedDraws, effective_size, find_problem, select, weigh
-from pymc_botorch.inference.fit.laplace import laplace
 from pymc_botorch.inference.fit.starts import Start
+from pymc_botorch.inference.sampling.importance import WeightedDraws, effective_size, find_problem, select, weigh
+from pymc_botorch.inference.sampling.laplace import laplace
 
 
 class Known(NamedTuple):

@@ -14,10 +14,11 @@ import xarray as xr
 from pymc.exceptions import SamplingError
 from pytensor import config as pytensor_config
 
-from pymc_botorch.errors import FitError
+from pymc_botorch.errors import FitError, OutOfTime
 from pymc_botorch.graph.compiling.functions import QUICK
 from pymc_botorch.inference.fit.density import Density, flatten
-from pymc_botorch.inference.fit.importance import WeightedDraws
+from pymc_botorch.inference.sampling.budget import Budget
+from pymc_botorch.inference.sampling.importance import WeightedDraws
 from pymc_botorch.inference.training_data import TrainingData
 
 MAX_START_ATTEMPTS = 100
@@ -49,7 +50,7 @@ class NutsOptions(NamedTuple):
 
 
 def nuts(
-    density: Density, data: TrainingData, options: NutsOptions, starts: Sequence[np.ndarray], seed: int
+    density: Density, data: TrainingData, options: NutsOptions, starts: Sequence[np.ndarray], seed: int, budget: Budget
 ) -> tuple[WeightedDraws, xr.Dataset]:
     """Return draws of the unconstrained parameters, and the sampler's statistics, ``chain x draw``.
 
@@ -59,14 +60,16 @@ def nuts(
         options: Options of the sampler.
         starts: Unconstrained starts of the chains, in turn; chains beyond them start from PyMC's initial point, jittered.
         seed: Random seed.
+        budget: The time there is.
 
     Raises:
         FitError: If a chain finds no start of finite density, or the sampler fails.
+        OutOfTime: If it does not end within the budget.
     """
     rng = np.random.default_rng(seed)
     points = [_finite_start(density, starts[c : c + 1], rng) for c in range(options.chains)]
     sample = _sample_with_nutpie if find_spec("nutpie") is not None else _sample_with_pymc
-    unconstrained, stats = sample(density, data, options, points, int(rng.integers(2**31)))
+    unconstrained, stats = sample(density, data, options, points, int(rng.integers(2**31)), budget)
     stacked = unconstrained.reshape(-1, unconstrained.shape[-1])
     return WeightedDraws.unweighted(stacked, stats["lp"].to_numpy().ravel(), chains=options.chains), stats
 
@@ -85,7 +88,7 @@ def _finite_start(density: Density, starts: Sequence[np.ndarray], rng: np.random
 
 
 def _sample_with_nutpie(
-    density: Density, data: TrainingData, options: NutsOptions, points: Sequence[np.ndarray], seed: int
+    density: Density, data: TrainingData, options: NutsOptions, points: Sequence[np.ndarray], seed: int, budget: Budget
 ) -> tuple[np.ndarray, xr.Dataset]:
     """Sample with nutpie, from the density that is compiled already: new data compile nothing.
 
@@ -118,7 +121,10 @@ def _sample_with_nutpie(
         blocking=False,  # otherwise an interrupt would return the draws so far
     )
     try:
-        idata = sampler.wait()
+        idata = sampler.wait(timeout=budget.remaining if np.isfinite(budget.seconds) else None)
+    except TimeoutError as error:
+        sampler.cancel()
+        raise OutOfTime(f"NUTS did not end within the budget of {budget.seconds:.3g} s.") from error
     except RuntimeError as error:
         raise FitError(f"nutpie failed: {error}") from error
     except BaseException:
@@ -129,10 +135,14 @@ def _sample_with_nutpie(
 
 
 def _sample_with_pymc(
-    density: Density, data: TrainingData, options: NutsOptions, points: Sequence[np.ndarray], seed: int
+    density: Density, data: TrainingData, options: NutsOptions, points: Sequence[np.ndarray], seed: int, budget: Budget
 ) -> tuple[np.ndarray, xr.Dataset]:
     """Sample with PyMC, which compiles at each call."""
     scales = density.built.scales
+
+    def check_time(**_: Any) -> None:
+        budget.check()
+
     initial_points = [density.constrained(point) for point in points]
     with _pymc_lock, scales.pm_model as pm_model:
         before = {name: pm_model[name].get_value() for name in _data_by_name(data)}
@@ -151,8 +161,11 @@ def _sample_with_pymc(
                     quiet=not options.progressbar,
                     compute_convergence_checks=False,
                     nuts_sampler="pymc",
+                    callback=check_time,
                     nuts={"target_accept": options.target_accept},
                 )
+        except OutOfTime:
+            raise
         except (SamplingError, RuntimeError, ValueError) as error:
             raise FitError(f"PyMC's sampler failed: {error}") from error
         finally:

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from scipy.special import logsumexp
 
-MIN_EFFECTIVE_SIZE = 100.0
+MIN_EFFECTIVE_SIZE = 400.0
 """Effective sample size below which draws are not trusted: a small Pareto k alone can come with a few dozen effective draws."""
 MIN_LOG_RATIO_RANGE = 1e-3
 """Range of log ratios below which all weights are equal: Pareto k would be that of rounding errors."""
@@ -29,6 +29,7 @@ class WeightedDraws:
         log_weights: Normalised log weights, ``S``: their exponentials sum to one.
         efficiency: Relative efficiency of the unweighted draws, effective sample size over ``S``: below one for a Markov chain.
         chains: Number of chains, of equal length, one after another.
+        log_normaliser: Log of the integral of what ``log_proposal`` is the log of; None where it is not known.
     """
 
     unconstrained: np.ndarray
@@ -37,17 +38,51 @@ class WeightedDraws:
     log_weights: np.ndarray
     efficiency: float = 1.0
     chains: int = 1
+    log_normaliser: float | None = None
 
     @classmethod
-    def unweighted(cls, unconstrained: np.ndarray, log_proposal: np.ndarray, efficiency: float = 1.0, chains: int = 1) -> Self:
+    def unweighted(
+        cls,
+        unconstrained: np.ndarray,
+        log_proposal: np.ndarray,
+        efficiency: float = 1.0,
+        chains: int = 1,
+        log_normaliser: float | None = None,
+    ) -> Self:
         """Return draws of equal weight, whose posterior is the density that they were drawn from."""
         weights = np.full(len(log_proposal), -np.log(len(log_proposal)))
-        return cls(unconstrained, log_proposal, log_proposal, weights, efficiency, chains)
+        return cls(unconstrained, log_proposal, log_proposal, weights, efficiency, chains, log_normaliser)
 
     @property
     def effective_size(self) -> float:
         """Effective sample size: the number of independent, equally weighted draws that are worth as much."""
         return self.efficiency * effective_size(self.log_weights)
+
+    @property
+    def log_evidence(self) -> float | None:
+        """Log of the mean importance ratio: of the integral of ``exp(log_density)``; None where ``log_normaliser`` is."""
+        if self.log_normaliser is None:
+            return None
+        return float(logsumexp(self._log_ratios) - np.log(len(self._log_ratios)) + self.log_normaliser)
+
+    @property
+    def log_evidence_error(self) -> float | None:
+        """Standard error of ``log_evidence``, to first order."""
+        if self.log_normaliser is None:
+            return None
+        raw = self._log_ratios - logsumexp(self._log_ratios)
+        count = len(raw) * self.efficiency
+        return float(np.sqrt(max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))
+
+    @property
+    def _log_ratios(self) -> np.ndarray:
+        return np.where(np.isfinite(self.log_density), self.log_density - self.log_proposal, -np.inf)
+
+    def some(self, chosen: np.ndarray) -> Self:
+        """Return the draws with these indices, which do not depend on their weights."""
+        log_weights = self.log_weights[chosen] - logsumexp(self.log_weights[chosen])
+        parts = self.unconstrained[chosen], self.log_proposal[chosen], self.log_density[chosen], log_weights
+        return type(self)(*parts, self.efficiency, 1, self.log_normaliser)
 
     def reweighted(self, log_density: np.ndarray) -> tuple[Self, float]:
         """Return the same draws weighted for another log density (``S``), and Pareto's k of the weights."""

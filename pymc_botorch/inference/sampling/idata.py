@@ -11,8 +11,8 @@ import xarray as xr
 from pytensor.compile.sharedvalue import SharedVariable
 
 from pymc_botorch.inference.build import BuiltGP
-from pymc_botorch.inference.fit.importance import WeightedDraws, select
 from pymc_botorch.inference.fit.scales import Layout
+from pymc_botorch.inference.sampling.importance import WeightedDraws, select
 from pymc_botorch.inference.training_data import TrainingData
 
 TRAINING_DATA_NAMES = ("train_X", "train_Y", "train_sd")

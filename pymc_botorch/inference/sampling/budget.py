@@ -1,0 +1,58 @@
+"""Budget of time of a fit by draws, and what a person sees of it while it lasts."""
+
+__all__ = ["Budget"]
+
+import time
+from typing import Any
+
+from pymc_botorch.errors import OutOfTime
+
+SHOWN_AFTER = 2.0
+"""Seconds after which progress is shown."""
+
+
+class Budget:
+    """Seconds that a fit may take, with a line on what it is doing.
+
+    Attributes:
+        seconds: The budget; infinite where there is none.
+    """
+
+    def __init__(self, seconds: float, *, show: bool) -> None:
+        self.seconds, self._show = seconds, show
+        self._began = time.perf_counter()
+        self._bar: Any = None
+        self._task: Any = None
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the fit began."""
+        return time.perf_counter() - self._began
+
+    @property
+    def remaining(self) -> float:
+        """Seconds that are left, not below zero."""
+        return max(self.seconds - self.spent, 0.0)
+
+    def check(self) -> None:
+        """Raise ``OutOfTime`` where nothing is left."""
+        if self.spent > self.seconds:
+            raise OutOfTime(f"The budget of {self.seconds:.3g} s has ended.")
+
+    def say(self, doing: str) -> None:
+        """Show what the fit is doing, from two seconds on."""
+        if not self._show or (self._bar is None and self.spent < SHOWN_AFTER):
+            return
+        if self._bar is None:
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # slow to import
+
+            self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(doing, total=None)
+        self._bar.update(self._task, description=doing)
+
+    def close(self) -> None:
+        """Take away what is shown."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
