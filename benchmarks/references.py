@@ -1,10 +1,10 @@
-"""Reference runs of the default model's hyperposterior: two independent waste-free tempered SMC runs of 20,000 particles a data set.
+"""Reference runs of the default model's hyperposterior: two independent waste-free tempered SMC runs of 20,000 to 80,000 particles.
 
 Independent of the package's samplers and of its density, which must agree with that of :mod:`default_gp`. The particles go from a
 normal about the prior with 1.5 times its sd, by the geometric path; the next temperature leaves an effective size of one half; 500
-of them are resampled and each makes a chain of 40, all states of which are the next particles (Dau & Chopin 2022,
+to 2000 of them are resampled and each makes a chain of 40, all states of which are the next particles (Dau & Chopin 2022,
 https://arxiv.org/abs/2011.02328). Moves are steps with the population's covariance and differences of two of its members in some of
-the coordinates, which jump between modes. The last particles are states of chains five times as long. What two runs disagree in is
+the coordinates, which jump between modes. The last particles are every fifth or tenth state of longer chains. What two runs disagree in is
 kept with the reference: where it is more than 0.02 of the function's sd, the reference is called uncertain.
 
 ``python benchmarks/references.py FOLDER`` makes those of all sixty data sets; ``--only N`` the first N.
@@ -23,8 +23,9 @@ from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
 FOLDER = pathlib.Path(tempfile.gettempdir()) / "pymc_botorch_references"
-ANCESTORS, LENGTH, THIN = 500, 40, 5
-FOR_FUNCTION = 4000
+LENGTH = 40
+EFFORT = {30: (2000, 10), 50: (1000, 10), 100: (500, 5)}  # most observations: number of chains, steps between the last particles
+FOR_FUNCTION = 5000
 MAX_DISAGREEMENT = 0.02
 RUNS = 2
 
@@ -84,8 +85,9 @@ def root_mean_square(values: np.ndarray) -> float:
 
 def smc(gp: DefaultGP, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Return particles ``N x D`` of the posterior, chain after chain, and the log evidence."""
+    ancestors, last_thin = next(effort for most, effort in EFFORT.items() if gp.n <= most)
     location, sd = gp.prior_location, 1.5 * gp.prior_sd
-    particles = location + sd * rng.normal(size=(ANCESTORS * LENGTH, len(sd)))
+    particles = location + sd * rng.normal(size=(ancestors * LENGTH, len(sd)))
 
     def log_base(U: np.ndarray) -> np.ndarray:
         return -0.5 * np.square((U - location) / sd).sum(-1) - np.log(sd * np.sqrt(2 * np.pi)).sum()
@@ -99,10 +101,10 @@ def smc(gp: DefaultGP, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         log_evidence += logsumexp(log_weights) - np.log(len(ratio))
         chosen = _systematic(log_weights, len(ratio), rng)
         archive = particles[chosen]
-        first = rng.permutation(chosen)[:ANCESTORS]
+        first = rng.permutation(chosen)[:ancestors]
         state = particles[first], base[first], target[first]
         kept = [state]
-        thin = THIN if temperature == 1 else 1
+        thin = last_thin if temperature == 1 else 1
         for move in range(1, (LENGTH - 1) * thin + 1):
             state = _moved(state, archive, temperature, gp, log_base, rng)
             if move % thin == 0:
