@@ -1,13 +1,13 @@
-"""Claim: the default fit is calibrated. Over 300 data sets of 10 observations and 300 of 30, simulated from the prior and none left
-out, the ranks of the true hyperparameters and of the function at a new point among the draws are uniform (p above 0.01); and over 200
-problems that no gp has made, intervals of 50 and 90 % at new points cover within 2 points of what they say.
+"""Claim: the default fit is calibrated. Over 300 data sets of 10 observations and 300 of 30, simulated from the prior and none
+left out, the ranks of the true hyperparameters and of the function at a new point among the draws are uniform (p above 0.01); and
+over 200 problems that no gp has made, intervals of 50 and 90 % at new points cover within 2 points of what they say.
 
 Run by ``make bench``. Simulation-based calibration (Talts, Betancourt, Simpson, Vehtari & Gelman 2018,
 https://arxiv.org/abs/1804.06788): two inputs, 99 draws of each fit, ranks from 0 to 99 in ten bins, a chi-square test for each of
-five quantities and both sizes. The limit is not lowered for their number: of ten tests at 0.01, one would fail by chance in about a
-tenth of all runs of a perfect sampler. Doubtful fits are kept; a fit that has no draws counts as a failure of the claim. Coverage is
-that of BoTorch's default model (:mod:`coverage_problems`) with 128 draws, of new observations and of the function without noise.
-Prints all, writes docs/calibration.json and docs/calibration.png, and ends with an error where a bar is missed.
+five quantities and both sizes. The limit is not lowered for their number: of ten tests at 0.01, one would fail by chance in about
+a tenth of all runs of a perfect sampler. Doubtful fits are kept; a fit that has no draws counts as a failure of the claim.
+Coverage is that of BoTorch's default model (:mod:`coverage_problems`) with 128 draws, of new observations and of the function
+without noise. Prints all, writes docs/calibration.json and docs/calibration.png, and ends with an error where a bar is missed.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def ranks(n: int, count: int) -> tuple[np.ndarray, int, int]:
 
 
 def coverage(count: int) -> tuple[dict[str, np.ndarray], int]:
-    """Whether each new point is within the central interval of each level, ``problems x points x levels``; how many are doubtful."""
+    """Whether new points are within the interval of each level, ``problems x points x levels``, and how many fits are doubtful."""
     inside: dict[str, list[np.ndarray]] = {"new observations": [], "the function": []}
     doubtful = 0
     for seed in range(count):

@@ -1,9 +1,9 @@
 """The default gp in NumPy alone, at many hyperparameters at once: its log posterior density and its function at new points.
 
-It is the model of BoTorch 0.18's ``SingleTaskGP`` (``build_default_gp``), written a second time so that references share no code with
-what they judge. A vector of unconstrained parameters is ``log(lengthscale - 0.025)`` for each input, ``mean``, ``log(noise - 0.0001)``,
-where ``noise`` is a variance; outcomes are standardised. A batch is one call of LAPACK's Cholesky: the rows that are appended to the
-training covariance come out as ``L⁻¹ b``, whatever stands on their diagonal, as long as it is large enough.
+It is the model of BoTorch 0.18's ``SingleTaskGP`` (``build_default_gp``), written a second time so that references share no code
+with what they judge. A vector of unconstrained parameters is ``log(lengthscale - 0.025)`` for each input, ``mean``, ``log(noise -
+0.0001)``, where ``noise`` is a variance; outcomes are standardised. A batch is one call of LAPACK's Cholesky: the rows that are
+appended to the training covariance come out as ``L⁻¹ b``, whatever stands on their diagonal, as long as it is large enough.
 """
 
 from typing import NamedTuple

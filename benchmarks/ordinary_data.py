@@ -1,4 +1,5 @@
-"""Sixty ordinary data sets: test functions of one to eight inputs and draws from the default model's prior, 8 to 100 observations."""
+"""Sixty ordinary data sets: test functions of one to eight inputs and draws from the default model's prior, 8 to 100
+observations."""
 
 import zlib
 from collections.abc import Callable

@@ -1,11 +1,12 @@
-"""Reference runs of the default model's hyperposterior: two independent waste-free tempered SMC runs of 20,000 to 80,000 particles.
+"""Reference runs of the default model's hyperposterior: two independent waste-free tempered SMC runs of 40,000 or 80,000
+particles.
 
 Independent of the package's samplers and of its density, which must agree with that of :mod:`default_gp`. The particles go from a
-normal about the prior with 1.5 times its sd, by the geometric path; the next temperature leaves an effective size of one half; 500
-to 2000 of them are resampled and each makes a chain of 40, all states of which are the next particles (Dau & Chopin 2022,
-https://arxiv.org/abs/2011.02328). Moves are steps with the population's covariance and differences of two of its members in some of
-the coordinates, which jump between modes. The last particles are every fifth or tenth state of longer chains. What two runs disagree in is
-kept with the reference: where it is more than 0.02 of the function's sd, the reference is called uncertain.
+normal about the prior with 1.5 times its sd, by the geometric path; the next temperature leaves an effective size of one half;
+500 or 2000 of them are resampled and each makes a chain of 40, all states of which are the next particles (Dau & Chopin 2022,
+https://arxiv.org/abs/2011.02328). Moves are steps with the population's covariance and differences of two of its members in some
+of the coordinates, which jump between modes. The last particles are every tenth state of longer chains. What two runs disagree in
+is kept with the reference: where it is more than 0.02 of the function's sd, the reference is called uncertain.
 
 ``python benchmarks/references.py FOLDER`` makes those of all sixty data sets; ``--only N`` the first N.
 """
@@ -24,8 +25,8 @@ from threadpoolctl import threadpool_limits
 
 FOLDER = pathlib.Path(tempfile.gettempdir()) / "pymc_botorch_references"
 LENGTH = 40
-EFFORT = {30: (2000, 10), 50: (1000, 10), 100: (500, 5)}  # most observations: number of chains, steps between the last particles
-FOR_FUNCTION = 5000
+EFFORT = {50: (2000, 10), 100: (1000, 10)}  # most observations: number of chains, steps between the last particles
+FOR_FUNCTION = 10_000
 MAX_DISAGREEMENT = 0.02
 RUNS = 2
 

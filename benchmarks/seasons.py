@@ -1,9 +1,9 @@
-"""Claim: over ten seasons with a warm start, no season's default fit is refused or doubtful, and a campaign takes at most two runs of
-NUTS or SMC.
+"""Claim: over ten seasons with a warm start, no season's default fit is refused or doubtful, and a campaign takes at most two
+runs of NUTS or SMC.
 
-Run by ``make bench``. Five campaigns of different functions and noise begin with 8 observations; each season ends with 4 new ones,
-where noisy expected improvement by the model's draws is largest among 256 random points, and the next model begins from the last.
-Prints a line for each season, writes docs/seasons.json, and ends with an error where a bar is missed.
+Run by ``make bench``. Five campaigns of different functions and noise begin with 8 observations; each season ends with 4 new
+ones, where noisy expected improvement by the model's draws is largest among 256 random points, and the next model begins from the
+last. Prints a line for each season, writes docs/seasons.json, and ends with an error where a bar is missed.
 """
 
 import argparse
