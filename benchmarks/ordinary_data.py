@@ -1,5 +1,6 @@
 """Sixty ordinary data sets: test functions of one to eight inputs and draws from the default model's prior, 8 to 100
-observations."""
+observations.
+"""
 
 import zlib
 from collections.abc import Callable
