@@ -81,13 +81,13 @@ def ranks(n: int, count: int) -> tuple[np.ndarray, int, int]:
 
 
 def coverage(count: int) -> tuple[dict[str, np.ndarray], int]:
-    """Whether new points are within the interval of each level, ``problems x points x levels``, and how many fits are doubtful."""
+    """Whether new points are within the interval of each level, ``problems x points x levels``; number of doubtful fits."""
     inside: dict[str, list[np.ndarray]] = {"new observations": [], "the function": []}
     doubtful = 0
     for seed in range(count):
         problem = coverage_problem(seed)
         model = FullyBayesianPyMCGP(torch.from_numpy(problem.X), torch.from_numpy(problem.y).unsqueeze(-1))
-        model.fit(num_draws=DRAWS_FOR_INTERVALS, seed=seed, progressbar=False)
+        model.fit(num_draws=DRAWS_FOR_INTERVALS, seed=seed, progressbar=False)  # a fit without draws ends the benchmark
         doubtful += not model.fit_result.trusted
         X_new = torch.from_numpy(problem.X_new)
         for name, truth, noise in (("new observations", problem.y_new, True), ("the function", problem.f_new, False)):

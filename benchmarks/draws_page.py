@@ -64,8 +64,8 @@ def _trust() -> list[str]:
     lines = [
         "## Is trust deserved?",
         "",
-        f"{len(found['rows'])} data sets of one to eight inputs and 8 to 100 observations, BoTorch's default model, seed 0, against "
-        "long reference runs (benchmarks/trust.py). Right means: mean and sd of the function within 0.05 of its sd (root mean "
+        f"{len(found['rows'])} data sets of one to eight inputs and 8 to 100 observations, BoTorch's default model, seed 0, "
+        "against long reference runs (benchmarks/trust.py). Right means: mean and sd of the function within 0.05 of its sd (root mean "
         "square over new points), means of all hyperparameters within 0.15 of theirs.",
         "",
         "| | share | bar |",
@@ -129,10 +129,10 @@ def _draws() -> list[str]:
     lines = [
         "## How right and how fast",
         "",
-        "One thread; medians of interleaved runs (benchmarks/draws.py). Where BoTorch is compared the model is its SAAS on "
-        "both sides, with the same data and priors. Effective draws are those of all draws after tuning, before any are thinned: of "
-        "chains the least over bulk and tail for each parameter, of weighted draws one over the sum of squared weights, the same for "
-        "each parameter. The two are not quite the same thing: the second does not look at tails.",
+        "One thread; medians of interleaved runs (benchmarks/draws.py). Where BoTorch is compared the model is its SAAS "
+        "on both sides, with the same data and priors. Effective draws are those of all draws after tuning, before any are "
+        "thinned: of chains the least over bulk and tail for each parameter, of weighted draws one over the sum of squared "
+        "weights, the same for each parameter. The two are not quite the same thing: the second does not look at tails.",
         "",
         "| | measured (quartiles) | bar |",
         "|---|---|---|",

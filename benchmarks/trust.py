@@ -111,9 +111,10 @@ def line(row: Row) -> str:
     if row.method is None:
         return f"{row.name:<26} no model: {row.note}"
     verdict = ("right" if row.is_right else "WRONG") if row.trusted else "doubtful, right" if row.is_right else "doubtful, wrong"
+    apart = f"{row.reference_apart:.3f}{'?' if row.reference_apart > MAX_DISAGREEMENT else ''}"
     return (
         f"{row.name:<26} {row.method:<11} {row.seconds:6.2f} s {row.evaluations:8d}   function {row.function:.3f} (at worst "
-        f"{row.function_at_worst:.3f}, 16 draws {row.kept_draws:.3f}, references apart {row.reference_apart:.3f}{'?' if row.reference_apart > MAX_DISAGREEMENT else ''})   "
+        f"{row.function_at_worst:.3f}, 16 draws {row.kept_draws:.3f}, references apart {apart})   "
         f"hyperparameters {row.parameters:.3f}   {verdict}"
     )
 
