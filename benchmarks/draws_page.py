@@ -65,8 +65,8 @@ def _trust() -> list[str]:
         "## Is trust deserved?",
         "",
         f"{len(found['rows'])} data sets of one to eight inputs and 8 to 100 observations, BoTorch's default model, seed 0, "
-        "against long reference runs (benchmarks/trust.py). Right means: mean and sd of the function within 0.05 of its sd (root mean "
-        "square over new points), means of all hyperparameters within 0.15 of theirs.",
+        "against long reference runs (benchmarks/trust.py). Right means: mean and sd of the function within 0.05 of its sd (root "
+        "mean square over new points), means of all hyperparameters within 0.15 of theirs.",
         "",
         "| | share | bar |",
         "|---|---|---|",

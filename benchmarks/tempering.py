@@ -1,10 +1,11 @@
 """Waste-free tempered sequential Monte Carlo with moves between modes, for reference runs.
 
 The particles go from a normal about the prior with 1.5 times its sd to the posterior, by the geometric path; the next temperature
-leaves an effective size of 0.7. Some of them are resampled, and each makes a chain all of whose states are the next particles (Dau &
-Chopin 2022, https://arxiv.org/abs/2011.02328). A step of all chains is a random walk with the population's covariance, a difference
-of two of its members in some of the coordinates, or a proposal from a mixture of normals about members with the covariances of their
-neighbourhoods, which jumps between modes of different shapes. The last particles are every tenth state of longer chains.
+leaves an effective size of 0.7. Some of them are resampled, and each makes a chain all of whose states are the next particles
+(Dau & Chopin 2022, https://arxiv.org/abs/2011.02328). A step of all chains is a random walk with the population's covariance, a
+difference of two of its members in some of the coordinates, or a proposal from a mixture of normals about members with the
+covariances of their neighbourhoods, which jumps between modes of different shapes. The last particles are every tenth state of
+longer chains.
 """
 
 from collections.abc import Callable
