@@ -33,6 +33,7 @@ bench: export MKL_NUM_THREADS = 1
 bench: export PYTHONPATH = $(CURDIR):$(CURDIR)/benchmarks:$(CURDIR)/tests
 bench:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" benchmarks/gradients.py && "$$python" benchmarks/acquisitions.py && \
-		"$$python" benchmarks/speed.py && "$$python" benchmarks/draws.py && "$$python" benchmarks/calibration.py && \
+		"$$python" benchmarks/speed.py && "$$python" benchmarks/trust.py && "$$python" benchmarks/calibration.py && \
+		"$$python" benchmarks/seasons.py && "$$python" benchmarks/draws.py && \
 		"$$python" benchmarks/sensitivity.py && "$$python" benchmarks/ax_campaigns.py && \
 		"$$python" benchmarks/first_use.py && "$$python" benchmarks/compiled_acquisition.py  # a bar of the last is missed

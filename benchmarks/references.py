@@ -1,0 +1,110 @@
+"""Reference runs of the default model's hyperposterior: two independent runs of tempered SMC for each data set, pooled.
+
+Independent of the package's samplers and of its density, which must agree with that of :mod:`default_gp`; the sampler is that of
+:mod:`tempering`. What two runs disagree in is kept with the reference: where it is more than 0.02 of the function's sd, the
+reference is called uncertain.
+
+``python benchmarks/references.py FOLDER`` makes those of all sixty data sets; ``--only N`` the first N.
+"""
+
+import argparse
+import pathlib
+import tempfile
+import time
+from typing import NamedTuple
+
+import numpy as np
+from default_gp import DefaultGP, Moments, mixture
+from ordinary_data import DataSet, ordinary_data
+from tempering import smc
+from threadpoolctl import threadpool_limits
+
+FOLDER = pathlib.Path(tempfile.gettempdir()) / "pymc_botorch_references"
+FOR_FUNCTION = 10_000
+MAX_DISAGREEMENT = 0.02
+RUNS = 2
+
+
+class Reference(NamedTuple):
+    """Summaries of pooled runs, and how far these are from each other.
+
+    Attributes:
+        mean: Means of the unconstrained hyperparameters, ``D``.
+        sd: Their sds, ``D``.
+        function: Mean and sd of the function at the new points, ``m``.
+        log_evidence: Log evidence of each run, up to a constant that all data of one shape share.
+        disagreement: Root mean square over the new points between the two runs' mean and sd of the function, the larger, in sds.
+        disagreement_of_parameters: The largest between the runs' means of hyperparameters, in sds.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    function: Moments
+    log_evidence: np.ndarray
+    disagreement: float
+    disagreement_of_parameters: float
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the runs disagree more than a reference may."""
+        return self.disagreement > MAX_DISAGREEMENT
+
+
+def reference(data: DataSet, folder: pathlib.Path = FOLDER) -> Reference:
+    """Return the reference of a data set, from the folder where it is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{data.name}.npz"
+    gp = DefaultGP(data.X.numpy(), data.Y[:, 0].numpy())
+    if path.exists() and np.array_equal((kept := np.load(path))["Y"], gp.y):
+        return _pooled(kept["parameters"], kept["function"], kept["log_evidence"])
+    runs = [smc(gp, np.random.default_rng([7, run])) for run in range(RUNS)]
+    parameters, functions = [], []
+    for particles, _ in runs:
+        parameters.append(np.stack([particles.mean(0), particles.std(0)]))
+        spaced = particles[:: max(1, len(particles) // FOR_FUNCTION)]
+        functions.append(np.stack(gp.mixture(spaced, np.ones(len(spaced)), data.X_new.numpy())))
+    log_evidence = np.array([log_evidence for _, log_evidence in runs])
+    np.savez(path, Y=gp.y, parameters=parameters, function=functions, log_evidence=log_evidence)
+    return _pooled(np.array(parameters), np.array(functions), log_evidence)
+
+
+def errors(found: Moments, true: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Return the errors of mean and sd at each point, in true sds."""
+    return np.abs(found.mean - true.mean) / true.sd, np.abs(found.sd - true.sd) / true.sd
+
+
+def root_mean_square(values: np.ndarray) -> float:
+    """Return the root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _pooled(parameters: np.ndarray, functions: np.ndarray, log_evidence: np.ndarray) -> Reference:
+    """Return the reference of runs' means and sds, ``runs x 2 x D`` and ``runs x 2 x m``."""
+    hyper, function = (mixture(Moments(part[:, 0], part[:, 1]), np.ones(len(part))) for part in (parameters, functions))
+    first, second = (Moments(*run) for run in functions[:2])
+    apart = errors(first, Moments(second.mean, function.sd))[0], np.abs(first.sd - second.sd) / function.sd
+    of_parameters = np.abs(parameters[0, 0] - parameters[1, 0]) / hyper.sd
+    worst = max(root_mean_square(apart[0]), root_mean_square(apart[1]))
+    return Reference(hyper.mean, hyper.sd, function, log_evidence, worst, float(of_parameters.max()))
+
+
+def main() -> None:
+    """Make the references that are missing, one after another."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=pathlib.Path, nargs="?", default=FOLDER)
+    parser.add_argument("--only", type=int, help="the first so many data sets")
+    options = parser.parse_args()
+    with threadpool_limits(1):
+        for data in ordinary_data()[: options.only]:
+            began = time.perf_counter()
+            made = reference(data, options.folder)
+            print(
+                f"{data.name:<26} {time.perf_counter() - began:6.1f} s   runs apart: function {made.disagreement:.3f} sd, "
+                f"hyperparameters {made.disagreement_of_parameters:.3f} sd, log evidence {np.ptp(made.log_evidence):.2f}"
+                f"{'   uncertain' if made.is_uncertain else ''}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
