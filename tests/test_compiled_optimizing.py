@@ -28,7 +28,7 @@ from pymc_botorch.acquisition import FormulaAcquisitionFunction, gen_candidates_
 def model(kind: str = "point") -> PyMCGP:
     X, Y = data()
     if kind == "draws":
-        return FullyBayesianPyMCGP(X, Y, input_transform=Normalize(D)).fit(method="laplace", seed=1)
+        return FullyBayesianPyMCGP(X, Y, input_transform=Normalize(D)).fit(seed=1)
     if kind == "no transform":
         return PyMCGP(X / 10, Y).fit()
     return PyMCGP(X, Y, input_transform=Normalize(D, bounds=BOUNDS)).fit()
