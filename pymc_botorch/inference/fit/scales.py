@@ -145,7 +145,7 @@ class Scales:
         many = batched(self._unconstrained)
         count = next(iter(many.values())).shape[0]
         vectorized = [
-            one if one.type.ndim > output.type.ndim else pt.broadcast_to(one, (count, *(one.shape[i] for i in range(one.type.ndim))))
+            one if one.type.ndim > output.type.ndim else pt.stack([one]).repeat(count, axis=0)  # it depends on no parameter
             for one, output in zip(vectorize_graph(outputs, many), outputs, strict=True)
         ]
         return self._compile(vectorized, list(many.values()))
