@@ -3,9 +3,12 @@
 import json
 import pathlib
 import re
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import ax_gps
+import pandas as pd
 import pymc as pm
 import pytest
 from ax.api.client import Client
@@ -19,7 +22,8 @@ from pymc_botorch import FitWarning, FullyBayesianPyMCGP
 from pymc_botorch.ax import EvidenceSurrogate, FitAnalysis, fitted_models, model_config, surrogate_spec
 
 DOUBTFUL = {"method": "laplace", "num_proposals": 100, "num_draws": 3}  # fewer draws than 400 are effective
-QUICK = {"method": "laplace", "num_proposals": 2000, "num_draws": 3}
+QUICK = {"method": "laplace", "num_proposals": 500, "num_draws": 3}
+UNTRUSTED = pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning")  # as few draws are
 ROWS = [
     {"dose": float(dose), "depth": depth}
     for dose, depth in zip(range(5, 155, 20), [2.1, 3.7, 2.9, 3.3, 2.4, 3.9, 2.6, 3.1], strict=True)
@@ -77,9 +81,7 @@ def of(surrogate: Any, kind: str = "single", **options: Any) -> Client:
 def test_doubtful_draws_warn_by_metric_and_the_trial_goes_on() -> None:
     client, trials = of(SmoothTrialGP, fit_options=DOUBTFUL), {}
     messages = warned(lambda: trials.update(client.get_next_trials(max_trials=1)), FitWarning)
-    assert re.search(
-        r"^SmoothTrialGP of harvest: The laplace draws may not represent the posterior: .* effective draws", messages
-    )
+    assert re.search(r"^SmoothTrialGP of harvest: The laplace draws may not represent the posterior", messages)
     assert len(trials) == 1
     assert not fitted_models(client)["harvest"].fit_result.trusted
 
@@ -128,7 +130,7 @@ def test_the_card_has_a_row_for_each_metric_and_counts_the_doubtful() -> None:
     assert rows.loc["harvest", "effective_draws"] == pytest.approx(result.ess)
     assert rows.loc["harvest", "log_evidence"] == pytest.approx(result.log_evidence)
     assert rows.loc["harvest", "warning"] == result.warning
-    assert rows.loc["cost", "warning"] is None
+    assert pd.isna(rows.loc["cost", "warning"])
     assert json.loads(card.blob)
 
 
@@ -141,6 +143,7 @@ def by_evidence(*classes: type, **options: Any) -> Any:
     return surrogate_spec(*(model_config(cls, fit_options=QUICK | options) for cls in classes), criterion="Log evidence")
 
 
+@UNTRUSTED
 @pytest.mark.parametrize("order", [(RoughTrialGP, SmoothTrialGP), (SmoothTrialGP, RoughTrialGP)])
 def test_the_model_of_largest_evidence_is_chosen_without_cross_validation(
     order: tuple[type, type], monkeypatch: pytest.MonkeyPatch
@@ -162,6 +165,7 @@ def test_the_model_of_largest_evidence_is_chosen_without_cross_validation(
     assert scores["SmoothTrialGP"] > scores["RoughTrialGP"]
 
 
+@UNTRUSTED
 def test_a_strategy_by_evidence_goes_on_after_it_was_stored(tmp_path: pathlib.Path) -> None:
     client = of(by_evidence(RoughTrialGP, SmoothTrialGP))
     client.get_next_trials(max_trials=1)
@@ -171,6 +175,7 @@ def test_a_strategy_by_evidence_goes_on_after_it_was_stored(tmp_path: pathlib.Pa
     assert type(fitted_models(loaded)["harvest"]) is SmoothTrialGP
 
 
+@UNTRUSTED
 def test_leave_one_out_predictions_choose_where_improper_priors_differ() -> None:
     client = of(by_evidence(FlatTrialGP, RoughTrialGP))
     messages = warned(lambda: fitted(client))
@@ -178,6 +183,7 @@ def test_leave_one_out_predictions_choose_where_improper_priors_differ() -> None
     assert type(fitted_models(client)["harvest"]) is FlatTrialGP
 
 
+@UNTRUSTED
 def test_a_model_that_cannot_be_fitted_is_left_out_of_the_choice() -> None:
     strict = model_config(SmoothTrialGP, fit_options={**DOUBTFUL, "strict": True})
     client = of(surrogate_spec(strict, model_config(RoughTrialGP, fit_options=QUICK), criterion="Log evidence"))
