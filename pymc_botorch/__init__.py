@@ -1,6 +1,7 @@
 """PyMC infers, BoTorch chooses: PyMC Gaussian processes as BoTorch models."""
 
 __all__ = [
+    "Comparison",
     "FitResult",
     "FitWarning",
     "FullyBayesianPyMCGP",
@@ -13,6 +14,7 @@ __all__ = [
     "SamplingResult",
     "cache_clear",
     "cache_info",
+    "compare",
     "compile_acqf",
     "compile_predict",
     "config",
@@ -27,11 +29,13 @@ from typing import TYPE_CHECKING, Any
 from pymc_botorch.config import config
 from pymc_botorch.errors import FitWarning
 from pymc_botorch.graph.compiling.cache import cache_clear, cache_info, wait_for_numba
+from pymc_botorch.inference.comparison import Comparison
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients
 from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
+from pymc_botorch.models.comparison import compare
 from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
 from pymc_botorch.models.gradient_posterior import GradientPosterior, gradient_posterior
 from pymc_botorch.models.pymc_gp import PyMCGP

@@ -1688,6 +1688,62 @@ def test_criteria_of_model_selection_have_these_names() -> None:
     assert {"Rank correlation", "MSE"} <= set(DIAGNOSTIC_FNS)
 
 
+@pytest.mark.filterwarnings("ignore::botorch.exceptions.warnings.InputDataWarning")
+def test_surrogates_of_ax_choose_between_models_in_model_selection(received: Received) -> None:
+    from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate, SurrogateSpec
+
+    class First(Surrogate):
+        asked: int = 0
+
+        def model_selection(
+            self, dataset: Any, model_configs: Any, search_space_digest: Any, candidate_metadata: Any = None
+        ) -> Any:
+            self.asked += 1
+            model = self._construct_model(dataset, search_space_digest, model_configs[0], state_dict=None, refit=True)
+            return model, model_configs[0]
+
+    surrogate = First(surrogate_spec=SurrogateSpec(model_configs=[ModelConfig(SingleTaskGP, name=name) for name in "ab"]))
+    assert (surrogate._model_name_to_eval, surrogate._model_name_to_model) == ({}, {})
+    surrogate.fit(received.surrogate.training_data[:1], received.surrogate._last_search_space_digest)
+    assert surrogate.asked == 1
+    assert isinstance(surrogate.model, SingleTaskGP)
+    assert surrogate.metric_to_best_model_config["crop"].identifier == "a"
+
+
+def test_ax_stores_a_subclass_of_its_surrogate() -> None:
+    from ax.generators.torch.botorch_modular.generator import BoTorchGenerator
+    from ax.generators.torch.botorch_modular.surrogate import ModelConfig, Surrogate, SurrogateSpec
+    from ax.storage.json_store.decoder import object_from_json
+    from ax.storage.json_store.encoder import object_to_json
+    from ax.storage.json_store.encoders import surrogate_to_dict
+    from ax.storage.json_store.registry import CORE_DECODER_REGISTRY, CORE_ENCODER_REGISTRY
+
+    class Other(Surrogate):
+        pass
+
+    other = Other(surrogate_spec=SurrogateSpec(model_configs=[ModelConfig(name="a")]))
+    assert BoTorchGenerator(surrogate=other).surrogate is other
+    stored = object_to_json(other, encoder_registry={**CORE_ENCODER_REGISTRY, Other: surrogate_to_dict})
+    loaded = object_from_json(stored, decoder_registry={**CORE_DECODER_REGISTRY, "Other": Other})
+    assert type(loaded) is Other
+    assert loaded.surrogate_spec.model_configs[0].name == "a"
+
+
+def test_analyses_of_ax_make_cards_of_tables() -> None:
+    import pandas as pd
+    from ax.analysis.analysis import Analysis
+    from ax.analysis.utils import extract_relevant_adapter
+
+    class Table(Analysis):
+        pass
+
+    card = Table()._create_analysis_card(title="a", subtitle="b", df=pd.DataFrame({"x": [1]}))
+    assert (card.name, card.title, card.df["x"].tolist()) == ("Table", "a", [1])
+    adapter = object()
+    assert extract_relevant_adapter(None, None, adapter) is adapter
+    assert extract_relevant_adapter(None, types.SimpleNamespace(adapter=adapter), None) is adapter
+
+
 @pytest.mark.parametrize("draws", [None, 3], ids=["a point", "draws"])
 def test_ax_reads_importances_from_the_lengthscale_of_covar_module(draws: int | None) -> None:
     from ax.generators.torch.utils import get_feature_importances_from_botorch_model
@@ -1801,6 +1857,19 @@ def test_nutpie_raises_runtime_errors_and_can_be_cancelled() -> None:
 
 
 # ArviZ, PyTorch and Python
+
+
+def test_loo_with_an_efficiency_reads_the_log_likelihood_alone() -> None:
+    import xarray as xr
+    from arviz_stats import compare, loo
+
+    values = np.random.default_rng(0).normal(-1, 0.1, size=(1, 400, 6))
+    data = xr.DataTree.from_dict({"log_likelihood": xr.Dataset({"y": (("chain", "draw", "i"), values)})})
+    found = loo(data, pointwise=True, reff=1.0)
+    assert found.elpd == pytest.approx(float(found.elpd_i.sum()))
+    assert found.pareto_k.shape == (6,)
+    table = compare({"a": found, "b": found}, round_to="none")
+    np.testing.assert_allclose(table["weight"], 0.5)
 
 
 def test_psislw_weighs_the_negative_of_what_it_is_given() -> None:

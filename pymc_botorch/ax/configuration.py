@@ -20,6 +20,7 @@ from ax.utils.stats.model_fit_stats import DIAGNOSTIC_FNS
 from botorch.exceptions.errors import InputDataError
 from botorch.utils.types import DEFAULT
 
+from pymc_botorch.ax.evidence import LOG_EVIDENCE, check_evidence
 from pymc_botorch.ax.registration import GPClass, register
 from pymc_botorch.ax.warm_starts import WarmStarts
 from pymc_botorch.errors import PACKAGE_FOLDER
@@ -55,7 +56,8 @@ def model_config(
         model_options: Further arguments of the constructor, for classes that have such.
         fit_options: Arguments of ``fit``, such as ``num_starts``. ``{"warm_start": True}`` starts from the point that the
             same strategy found for the same metric with fewer observations. Of an ensemble, that is one draw: in Ax, ``"auto"``
-            can't reweight earlier draws, and begins with Laplace's method.
+            can't reweight earlier draws. Doubtful draws give a warning, and the trial goes on (:class:`FitAnalysis` lists them);
+            with ``{"strict": True}`` they are an error. ``{"max_seconds": 20}`` is the budget of each fit.
 
     Raises:
         UserInputError: If the class or an option can't be used, or an option can't be stored: Ax would only notice when it
@@ -120,12 +122,14 @@ def surrogate_spec(
     Args:
         *surrogates: Classes of pymc_botorch, or configurations of any models; ``PyMCGP`` if there are none.
         by_metric: Surrogates for the metrics of these names, in place of ``surrogates``.
-        criterion: Ax's name of the measure by which predictions are compared, such as ``"Rank correlation"`` or ``"MSE"``.
+        criterion: Ax's name of the measure by which predictions are compared, such as ``"Rank correlation"`` or ``"MSE"``. Or
+            ``"Log evidence"``, for classes of draws with the same units and a strategy of :func:`generation_strategy`: the
+            density that a model gave to all data before it saw them, without a cross-validation.
         num_folds: Number of folds of the cross-validation; None leaves out one trial at a time.
 
     Raises:
-        UserInputError: If two configurations have the same name, or Ax can't compute the criterion for a model without a GPyTorch
-            likelihood.
+        UserInputError: If two configurations have the same name, Ax can't compute the criterion for a model without a GPyTorch
+            likelihood, or a model has no evidence where that is the criterion.
 
     Example:
         >>> from ax.generators.torch.botorch_modular.surrogate import ModelConfig
@@ -134,14 +138,17 @@ def surrogate_spec(
         >>> [config.name for config in spec.model_configs]
         ['PyMCGP', "Ax's own"]
     """
-    if criterion not in DIAGNOSTIC_FNS:
-        raise UserInputError(f"Ax can't compare these models by {criterion!r}. Pass one of {', '.join(DIAGNOSTIC_FNS)}.")
+    if criterion not in (known := (*DIAGNOSTIC_FNS, LOG_EVIDENCE)):
+        raise UserInputError(f"Ax can't compare these models by {criterion!r}. Pass one of {', '.join(known)}.")
     metrics = {
         metric: _configs([chosen] if isinstance(chosen, type | ModelConfig) else chosen)
         for metric, chosen in (by_metric or {}).items()
     }
+    configs = _configs(surrogates or (PyMCGP,))
+    if criterion == LOG_EVIDENCE:
+        check_evidence(config for chosen in (configs, *metrics.values()) for config in chosen)
     return SurrogateSpec(
-        model_configs=_configs(surrogates or (PyMCGP,)),
+        model_configs=configs,
         metric_to_model_configs=metrics,
         eval_criterion=criterion,
         num_folds=num_folds,

@@ -145,7 +145,7 @@ def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | Non
         options["warm_start"] = memory.before(metric, n)
     if "progressbar" in inspect.signature(model.fit).parameters:
         options.setdefault("progressbar", False)
-    with _fit_warnings_by_metric(f"{type(model).__name__} of {metric}"):
+    with _by_metric(f"{type(model).__name__} of {metric}"):
         try:
             model.fit(**options)
         except (InputDataError, ModelFittingError, TypeError, ValueError) as error:
@@ -164,12 +164,14 @@ def _fit(model: Any, mll_class: Any = None, mll_options: Mapping[str, Any] | Non
 
 
 @contextmanager
-def _fit_warnings_by_metric(fitted: str) -> Iterator[None]:
-    """Say in each ``FitWarning`` what was fitted; other warnings pass."""
+def _by_metric(fitted: str) -> Iterator[None]:
+    """Say in each ``FitWarning`` and ``ModelFittingError`` what was fitted; others pass."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FitWarning)
         try:
             yield
+        except ModelFittingError as error:
+            raise ModelFittingError(f"{fitted}: {error}") from error
         finally:
             passed = list(caught)
     for warning in passed:

@@ -1,8 +1,9 @@
 """Fitted surrogates and acquisition functions of an Ax ``Client``."""
 
-__all__ = ["acquisition_function", "acquisition_summary", "fitted_models"]
+__all__ = ["acquisition_function", "acquisition_summary", "fitted_models", "models_of"]
 
 import pandas as pd  # type: ignore[import-untyped]
+from ax.adapter.base import Adapter
 from ax.adapter.torch import TorchAdapter
 from ax.api.client import Client
 from ax.exceptions.core import UserInputError
@@ -45,7 +46,16 @@ def fitted_models(client: Client) -> dict[str, Model]:
         >>> ax.fitted_models(client)["crop"].fit_result.method
         'map'
     """
-    surrogate = _generator(client).surrogate
+    return models_of(_adapter(client))
+
+
+def models_of(adapter: Adapter | None) -> dict[str, Model]:
+    """Return the surrogates of an adapter, by metric.
+
+    Raises:
+        UserInputError: If it has fitted none.
+    """
+    surrogate = _generator(adapter).surrogate
     model, outcomes = surrogate.model, surrogate.outcomes
     if len(outcomes) == 1:
         return {outcomes[0]: model}
@@ -78,7 +88,7 @@ def acquisition_function(client: Client) -> AcquisitionFunction:
         >>> type(ax.acquisition_function(client)).__name__
         'CompiledqLogNoisyExpectedImprovement'
     """
-    acquisition = _generator(client)._acquisition
+    acquisition = _generator(_adapter(client))._acquisition
     if acquisition is None:
         raise UserInputError("The client's surrogate has suggested no trial since it was fitted. Call get_next_trials first.")
     return acquisition.acqf
@@ -126,10 +136,14 @@ def acquisition_summary(client: Client) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial_index", *Compilation._fields])
 
 
-def _generator(client: Client) -> BoTorchGenerator:
-    """Return what a client has fitted its surrogate with."""
+def _adapter(client: Client) -> Adapter | None:
+    """Return what a client's strategy fitted last."""
     strategy = client._maybe_generation_strategy  # Ax has no public way
-    adapter = None if strategy is None else strategy.adapter
+    return None if strategy is None else strategy.adapter
+
+
+def _generator(adapter: Adapter | None) -> BoTorchGenerator:
+    """Return what an adapter has fitted its surrogate with."""
     if not (isinstance(adapter, TorchAdapter) and isinstance(adapter.generator, BoTorchGenerator)):
         raise UserInputError(
             "The client has not fitted a surrogate yet: it does so for the first trial after those of the initialisation, and "

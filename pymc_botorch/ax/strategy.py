@@ -21,11 +21,13 @@ from ax.generation_strategy.transition_criterion import MaxTrialsAwaitingData, M
 from ax.generators.torch.botorch_modular.surrogate import ModelConfig, SurrogateSpec
 from ax.storage.json_store.encoders import generation_strategy_to_dict
 from ax.storage.json_store.registry import CORE_ENCODER_REGISTRY
+from ax.utils.stats.model_fit_stats import LOG_LIKELIHOOD
 from botorch.acquisition import AcquisitionFunction
 from botorch.models.transforms.outcome import Standardize
 
 from pymc_botorch.ax.acquisition import CompiledAcquisition
 from pymc_botorch.ax.configuration import apply_units, check_storable, has_natural_units, model_config, surrogate_spec
+from pymc_botorch.ax.evidence import LOG_EVIDENCE, EvidenceSurrogate, check_evidence
 from pymc_botorch.ax.registration import GPClass
 from pymc_botorch.ax.transforms import input_transforms
 from pymc_botorch.ax.warm_starts import WarmStarts
@@ -117,6 +119,10 @@ def generation_strategy(
         generator_kwargs["transforms"] = [*input_transforms(categories, natural=True), Derelativize]
     elif categories == "index":
         generator_kwargs["transforms"] = [*input_transforms(categories, natural=False), *Y_trans]
+    if spec.eval_criterion == LOG_EVIDENCE:
+        check_evidence(_all_configs(spec))
+        by_evidence = replace(generator_kwargs.pop("surrogate_spec"), eval_criterion=LOG_LIKELIHOOD)  # a name that Ax knows
+        generator_kwargs["surrogate"] = EvidenceSurrogate(by_evidence)
     if botorch_acqf_class is not None:
         generator_kwargs["botorch_acqf_class"] = botorch_acqf_class
     if compile_acqf:

@@ -29,6 +29,12 @@ class StackedDraws:
         """Number of draws ``S``; 1 where the data have no sample dimension."""
         return math.prod(self.sizes.values())
 
+    def spread(self, most: int | None) -> dict[str, np.ndarray]:
+        """Return at most so many draws of each variable, evenly spaced; None takes all."""
+        count = self.count if most is None else min(most, self.count)
+        chosen = ((np.arange(count) + 0.5) * self.count / count).astype(int)
+        return {name: values[chosen] for name, values in self.arrays.items()}
+
 
 def stack_draws(data: Any) -> StackedDraws | None:
     """Return the draws in ArviZ data with a posterior, or in a dataset of posterior draws; None for anything else.

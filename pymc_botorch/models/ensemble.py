@@ -170,18 +170,21 @@ class AbstractEnsemble(AbstractBuiltGP):
         stacked = stack_draws(self.idata)
         if stacked is None or not self.state.fitted.draws:  # a model without hyperparameters
             return of_draws(self.state, {}, raw=raw)
-        count = stacked.count if num_draws is None else min(num_draws, stacked.count)
-        chosen = ((np.arange(count) + 0.5) * stacked.count / count).astype(int)
-        return of_draws(self.state, {name: values[chosen] for name, values in stacked.arrays.items()}, raw=raw)
+        return of_draws(self.state, stacked.spread(num_draws), raw=raw)
 
     @property
     def idata(self) -> "xr.DataTree":
         """All draws of the last fit, for ArviZ, hyperparameters on their constrained scale.
 
-        ``posterior`` has draws of equal weight, also of deterministics, with the model's coords; ``sample_stats``,
-        ``observed_data`` and ``constant_data`` are beside it. Where draws have weights, ``weighted_posterior`` has them as they
-        were made, and ``weights`` their ``log_weight``. Of a model whose state was loaded, the draws that it keeps are all there
-        is; of one made by :meth:`from_fitted`, it is what was given.
+        ``posterior`` has draws of equal weight, also of deterministics, with the model's coords, and ``prior`` draws before the
+        data, so that ``arviz.plot_prior_posterior(model.idata)`` shows what was learned (parameters with improper priors have
+        none; leave them out by ``var_names``); ``sample_stats``, ``observed_data`` and ``constant_data`` are beside them. Where
+        draws have weights, ``posterior`` has up to 4000 drawn by them, ``weighted_posterior`` all as they were made, and
+        ``weights`` their ``log_weight``; of SMC, ``source`` in ``sample_stats`` and ``weights`` is the number of the run. The
+        attributes of ``posterior`` say the method, the log evidence, and whether it is trusted.
+
+        Of a model whose state was loaded, the draws that it keeps are all there is; of one made by :meth:`from_fitted`, it is
+        what was given.
         """
         state = self.state
         if state.idata is not None:

@@ -1,6 +1,6 @@
 """Leave-one-out predictions of models: of a point by a formula, of draws by their weights."""
 
-__all__ = ["LeaveOneOutMixin", "of_draws"]
+__all__ = ["LeaveOneOutMixin", "log_densities", "of_draws"]
 
 import warnings
 from abc import abstractmethod
@@ -81,6 +81,12 @@ def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> Lea
         return found
     warnings.warn(f"{problem}. {advice}", UserWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
     return found
+
+
+def log_densities(state: State, draws: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the log density of each observation given the others in each of ``S`` draws, ``S x n``, in units of the gp."""
+    gp = _observed(state)
+    return left_out(gp.with_draws_of_model(draws, len(next(iter(draws.values()))))).log_density
 
 
 def _observed(state: State) -> FittedGP:

@@ -129,7 +129,7 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             points = [density.constrained(u) for u in found.unconstrained[kept]]
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
             state = self._conditioned(built, data, stacked, len(points))
-            self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data)))
+            self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data, result)))
         return self.eval()
 
     @classmethod

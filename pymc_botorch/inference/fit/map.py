@@ -20,6 +20,7 @@ from pymc_botorch.inference.fit.predictions import predictions_at
 from pymc_botorch.inference.fit.prior import Prior, read_prior
 from pymc_botorch.inference.fit.starts import starts
 from pymc_botorch.inference.fit.threads import one_blas_thread
+from pymc_botorch.inference.table import table
 from pymc_botorch.inference.training_data import TrainingData
 
 SUSPICIOUS_DISTANCE = 6.0
@@ -32,9 +33,9 @@ SAME_PREDICTION = 0.1
 """Fraction of the predicted sd of an observation by which the means of two modes may differ that are the same function."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult:
-    """Report of a MAP fit.
+    """Report of a MAP fit; it prints as a table.
 
     Attributes:
         method: ``"map"``.
@@ -60,6 +61,24 @@ class FitResult:
     def log_posterior(self) -> float:
         """Log posterior density of the fitted point, the largest of ``values``."""
         return max(self.values)
+
+    @property
+    def trusted(self) -> bool:
+        """False where the fit warned: of a parameter without a peak, of another mode, of data that contradict the priors."""
+        return self.warning is None
+
+    def __repr__(self) -> str:
+        """Return the table of what a person reads."""
+        reached = (f"{value:.2f} ({start})" for value, start in zip(self.values, self.starts, strict=True))
+        rows = {
+            "trusted": "yes" if self.trusted else "no",
+            "method": self.method,
+            "log posterior": f"{self.log_posterior:.2f}",
+            "from its starts": len(self.starts) > 1 and ", ".join(reached),
+            "evaluations": f"{self.evaluations} in {self.seconds:.2g} s ({self.linker})",
+            "warning": self.warning,
+        }
+        return table("Fit of a point (maximum a posteriori)", rows)
 
 
 def fit_map(

@@ -20,17 +20,21 @@ from pymc.initial_point import make_initial_point_expression
 from pymc.pytensorf import collect_default_updates, reseed_rngs
 from pytensor.compile.mode import Mode
 from pytensor.graph.basic import Variable
-from pytensor.graph.replace import graph_replace
+from pytensor.graph.replace import graph_replace, vectorize_graph
 from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.compiling.functions import AS_WRITTEN, QUICK
+from pymc_botorch.graph.posterior.cut import batched
 from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 from pymc_botorch.inference.fit.objective import ObjectiveGraph
 from pymc_botorch.inference.points import read_point
 
 type Arrays = list[np.ndarray]
+
+POINTS_AT_ONCE = 1000
+"""Number of points that are recorded in one call: the intermediate values of more take memory."""
 
 
 class Layout:
@@ -64,7 +68,7 @@ class Scales:
         names: Names of its free random variables.
         transformed: Whether each of them has a transform.
         priors_need_data: Whether the prior of any of them depends on the training data.
-        improper: Whether any of them has an improper prior.
+        improper: Names of those with an improper prior.
 
     The argument ``data`` of the methods has one value for each of the objective's data.
     """
@@ -73,7 +77,7 @@ class Scales:
         self, pm_model: pm.Model, graph: ObjectiveGraph, sources: Mapping[str, Variable], changing: Sequence[Variable]
     ) -> None:
         self.priors_need_data = not set(changing).isdisjoint(ancestors(pm_model.free_RVs))
-        self.improper = any(_is_improper(rv) for rv in pm_model.free_RVs)
+        self.improper = tuple(rv.name for rv in pm_model.free_RVs if _is_improper(rv))
         self.transformed = [pm_model.rvs_to_transforms[rv] is not None for rv in pm_model.free_RVs]
         self.names = [rv.name for rv in pm_model.free_RVs]
         self.pm_model, self._data = pm_model, list(graph.data.values())
@@ -114,18 +118,37 @@ class Scales:
             return [function(*data) for _ in range(k)]
 
     def recorded(self, unconstrained: Sequence[np.ndarray], data: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the constrained values of a point and its deterministics, by name: what PyMC's samplers record."""
+        """Return the constrained values of points ``S x ...`` and their deterministics, by name: what PyMC's samplers record."""
+        count = len(unconstrained[0])
+        blocks = [slice(i, i + POINTS_AT_ONCE) for i in range(0, count, POINTS_AT_ONCE)]
         with self._lock:
-            names, function = self._recorded
-            return dict(zip(names, function(*unconstrained, *data), strict=True))
+            found = [self._recorded(*(part[block] for part in unconstrained), *data) for block in blocks]
+        arrays = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        return dict(zip([rv.name for rv in self._variables], arrays, strict=True))
 
     @cached_property
-    def _recorded(self) -> tuple[list[str], pytensor.compile.Function]:
-        pm_model = self.pm_model
-        observed = set(pm_model.observed_RVs)
-        deterministics = [rv for rv in pm_model.deterministics if observed.isdisjoint(ancestors([rv]))]
-        variables = [*pm_model.free_RVs, *deterministics]
-        return [rv.name for rv in variables], self._compile(pm_model.replace_rvs_by_values(variables), self._unconstrained)
+    def proper(self) -> frozenset[str]:
+        """Names of what is recorded and has a prior that can be drawn from: no improper one is among its ancestors."""
+        improper = {rv for rv in self.pm_model.free_RVs if _is_improper(rv)}
+        return frozenset(rv.name for rv in self._variables if improper.isdisjoint(ancestors([rv])))
+
+    @cached_property
+    def _variables(self) -> list[TensorVariable]:
+        """The parameters, and the deterministics that do not depend on the observations."""
+        observed = set(self.pm_model.observed_RVs)
+        deterministics = [rv for rv in self.pm_model.deterministics if observed.isdisjoint(ancestors([rv]))]
+        return [*self.pm_model.free_RVs, *deterministics]
+
+    @cached_property
+    def _recorded(self) -> pytensor.compile.Function:
+        outputs = [pt.as_tensor(one) for one in self.pm_model.replace_rvs_by_values(self._variables)]
+        many = batched(self._unconstrained)
+        count = next(iter(many.values())).shape[0]
+        vectorized = [
+            one if one.type.ndim > output.type.ndim else pt.stack([one]).repeat(count, axis=0)  # it depends on no parameter
+            for one, output in zip(vectorize_graph(outputs, many), outputs, strict=True)
+        ]
+        return self._compile(vectorized, list(many.values()))
 
     @cached_property
     def _to_constrained(self) -> pytensor.compile.Function:

@@ -156,7 +156,7 @@ def by_smc(target: Target, ancestors: int, length: int) -> Attempt:
         problems.append(f"the log evidences of {RUNS} runs have an sd of {evidences.std(ddof=1):.2f}")
     draws = WeightedDraws.unweighted(np.concatenate([run.unconstrained for run in runs]), proposal, log_normaliser=0.0)
     weights = np.repeat(evidences - logsumexp(evidences) - np.log(ancestors * length), ancestors * length)
-    draws = replace(draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency)
+    draws = replace(draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency, runs=RUNS)
     return Attempt("smc", draws, None, None, judged.own, judged.of_predictions, None, _joined(problems), judged.remark)
 
 

@@ -128,6 +128,7 @@ def fit_draws(
         time.perf_counter() - began,
         density.linker,
         warning,
+        built.scales.improper,
     )
     return attempt.draws, attempt.stats, density, result
 

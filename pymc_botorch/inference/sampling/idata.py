@@ -13,9 +13,17 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.scales import Layout
 from pymc_botorch.inference.sampling.importance import WeightedDraws, select
+from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.inference.training_data import TrainingData
 
 TRAINING_DATA_NAMES = ("train_X", "train_Y", "train_sd")
+
+
+MAX_RESAMPLED = 4000
+"""Largest number of draws of equal weight that are made of weighted ones."""
+MIN_RESAMPLED = 100
+"""Smallest number of them, where there are as many: ArviZ can do nothing with a few."""
+PRIOR_DRAWS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,37 +34,50 @@ class SampleRecord:
         draws: The draws with their weights.
         stats: The sampler's statistics, ``chain x draw``; None if the draws are not from a sampler.
         data: Training data that the posterior is given.
+        result: Report of the fit.
     """
 
     draws: WeightedDraws
     stats: xr.Dataset | None
     data: TrainingData
+    result: SamplingResult
 
 
 def to_datatree(built: BuiltGP, record: SampleRecord) -> xr.DataTree:
     """Return the ArviZ data of a fit, with the dims and coords of its model.
 
-    The groups are ``posterior`` (draws of equal weight: those of the chains, or resampled by their weights), ``sample_stats``,
-    ``observed_data`` and ``constant_data``. Where draws have weights there are also ``weighted_posterior``, the draws before
-    resampling, and ``weights``: their ``log_weight``, and the log densities ``lp`` and ``log_proposal``.
+    The groups are ``posterior`` (draws of equal weight: those of the chains, or resampled by their weights, as many as are
+    effective, from 100 to 4000), ``sample_stats``, ``prior`` (500 draws; improper priors have none, so that their parameters and
+    what depends on these are left out), ``observed_data`` and ``constant_data``. Where draws have weights there are also
+    ``weighted_posterior``, the draws before resampling, and ``weights``: their ``log_weight``, and the log densities ``lp`` and
+    ``log_proposal``. Where they are from several runs, ``source`` in ``sample_stats`` and ``weights`` is the number of the run.
+    The attributes of ``posterior`` and ``sample_stats`` say by which ``method`` and whether it is ``trusted`` (1 or 0), with the
+    ``log_evidence`` and the ``warning`` where there is one.
     """
     values = built.objective_values(record.data)
     layout = Layout(built.scales.names, built.scales.support_point(values))
-    recorded = [built.scales.recorded(layout.split(u), values) for u in record.draws.unconstrained]
-    draws = {name: np.stack([draw[name] for draw in recorded]) for name in recorded[0]}
-    n, chains = len(record.data.y), record.draws.chains
+    weighted, n = record.draws, len(record.data.y)
+    draws = built.scales.recorded(layout.split_all(weighted.unconstrained), values)
     groups: dict[str, xr.Dataset] = {}
     if record.stats is not None:
-        groups["posterior"] = _labelled(built, n, draws, chains)
-        groups["sample_stats"] = record.stats
+        groups["posterior"] = _labelled(built, n, draws, weighted.chains)
+        groups["sample_stats"] = record.stats.copy()
     else:
-        chosen = select(record.draws.log_weights, len(record.draws.log_weights))
-        log_density = record.draws.log_density
+        S = len(weighted.log_weights)
+        chosen = select(weighted.log_weights, int(np.clip(weighted.effective_size, min(MIN_RESAMPLED, S), MAX_RESAMPLED)))
+        stats = {"lp": weighted.log_density}
+        if weighted.runs > 1:
+            stats["source"] = np.repeat(np.arange(weighted.runs), S // weighted.runs)
         groups["posterior"] = _labelled(built, n, {name: array[chosen] for name, array in draws.items()}, 1)
-        groups["sample_stats"] = _labelled(built, n, {"lp": log_density[chosen]}, 1)
-        weights = {"log_weight": record.draws.log_weights, "lp": log_density, "log_proposal": record.draws.log_proposal}
-        groups["weighted_posterior"] = _labelled(built, n, draws, chains)
-        groups["weights"] = _labelled(built, n, weights, chains)
+        groups["sample_stats"] = _labelled(built, n, {name: array[chosen] for name, array in stats.items()}, 1)
+        weights = {"log_weight": weighted.log_weights, **stats, "log_proposal": weighted.log_proposal}
+        groups["weighted_posterior"] = _labelled(built, n, draws, weighted.chains)
+        groups["weights"] = _labelled(built, n, weights, weighted.chains)
+    about = _attributes(record.result)
+    for name in ("posterior", "sample_stats"):
+        groups[name].attrs |= about
+    if prior := _prior(built, values):
+        groups["prior"] = _labelled(built, n, prior, 1)
     groups["observed_data"], groups["constant_data"] = _data(built, record.data)
     return xr.DataTree.from_dict(groups)
 
@@ -93,6 +114,22 @@ def _labelled(built: BuiltGP, n: int, arrays: Mapping[str, np.ndarray], chains: 
         coords |= {dim: np.asarray(known[dim]) for dim in dims if known.get(dim) is not None}
         variables[name] = ((*lead, *dims), array)
     return xr.Dataset(variables, coords)
+
+
+def _attributes(result: SamplingResult) -> dict[str, str | int | float]:
+    """Return what a fit says of its draws, as values that files can hold."""
+    known = {"log_evidence": result.log_evidence, "log_evidence_error": result.log_evidence_error, "warning": result.warning}
+    return {"method": result.method, "trusted": int(result.trusted)} | {k: v for k, v in known.items() if v is not None}
+
+
+def _prior(built: BuiltGP, values: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return draws of the prior, by the names of what has one."""
+    scales = built.scales
+    if not scales.proper:
+        return {}
+    drawn = scales.draws(PRIOR_DRAWS, 0, values)
+    recorded = scales.recorded([np.stack(part) for part in zip(*drawn, strict=True)], values)
+    return {name: array for name, array in recorded.items() if name in scales.proper}
 
 
 def _data(built: BuiltGP, data: TrainingData) -> tuple[xr.Dataset, xr.Dataset]:

@@ -30,6 +30,7 @@ class WeightedDraws:
         efficiency: Relative efficiency of the unweighted draws, effective sample size over ``S``: below one for a Markov chain.
         chains: Number of chains, of equal length, one after another.
         log_normaliser: Log of the integral of what ``log_proposal`` is the log of; None where it is not known.
+        runs: Number of independent runs, of equal length, one after another, that the draws are from.
     """
 
     unconstrained: np.ndarray
@@ -39,6 +40,7 @@ class WeightedDraws:
     efficiency: float = 1.0
     chains: int = 1
     log_normaliser: float | None = None
+    runs: int = 1
 
     @classmethod
     def unweighted(
@@ -67,9 +69,13 @@ class WeightedDraws:
 
     @property
     def log_evidence_error(self) -> float | None:
-        """Standard error of ``log_evidence``, to first order."""
+        """Standard error of ``log_evidence``, to first order; of several runs, that of the mean of their evidences."""
         if self.log_normaliser is None:
             return None
+        if self.runs > 1:
+            evidences = logsumexp(self._log_ratios.reshape(self.runs, -1), axis=1)
+            relative = np.exp(evidences - logsumexp(evidences)) * self.runs
+            return float(relative.std(ddof=1) / np.sqrt(self.runs))
         raw = self._log_ratios - logsumexp(self._log_ratios)
         count = len(raw) * self.efficiency
         return float(np.sqrt(max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))

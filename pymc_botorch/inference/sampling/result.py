@@ -52,6 +52,7 @@ class SamplingResult:
         seconds: Wall time, compilation included.
         linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
+        improper_priors: Names of the hyperparameters with an improper prior.
     """
 
     method: Source
@@ -69,6 +70,7 @@ class SamplingResult:
     seconds: float
     linker: Linker
     warning: str | None
+    improper_priors: tuple[str, ...] = ()
 
     @property
     def trusted(self) -> bool:
