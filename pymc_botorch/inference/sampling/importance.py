@@ -30,6 +30,7 @@ class WeightedDraws:
         efficiency: Relative efficiency of the unweighted draws, effective sample size over ``S``: below one for a Markov chain.
         chains: Number of chains, of equal length, one after another.
         log_normaliser: Log of the integral of what ``log_proposal`` is the log of; None where it is not known.
+        normaliser_error: Standard error of that, where it is an estimate.
     """
 
     unconstrained: np.ndarray
@@ -39,6 +40,7 @@ class WeightedDraws:
     efficiency: float = 1.0
     chains: int = 1
     log_normaliser: float | None = None
+    normaliser_error: float = 0.0
 
     @classmethod
     def unweighted(
@@ -72,7 +74,7 @@ class WeightedDraws:
             return None
         raw = self._log_ratios - logsumexp(self._log_ratios)
         count = len(raw) * self.efficiency
-        return float(np.sqrt(max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))
+        return float(np.sqrt(self.normaliser_error**2 + max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))
 
     @property
     def _log_ratios(self) -> np.ndarray:
@@ -82,7 +84,7 @@ class WeightedDraws:
         """Return the draws with these indices, which do not depend on their weights."""
         log_weights = self.log_weights[chosen] - logsumexp(self.log_weights[chosen])
         parts = self.unconstrained[chosen], self.log_proposal[chosen], self.log_density[chosen], log_weights
-        return type(self)(*parts, self.efficiency, 1, self.log_normaliser)
+        return type(self)(*parts, self.efficiency, 1, self.log_normaliser, self.normaliser_error)
 
     def reweighted(self, log_density: np.ndarray) -> tuple[Self, float]:
         """Return the same draws weighted for another log density (``S``), and Pareto's k of the weights."""
