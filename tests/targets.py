@@ -11,7 +11,7 @@ from pymc_botorch.inference.sampling.mixture import Mixture
 type Density = Callable[[np.ndarray], np.ndarray]
 
 LOG_EVIDENCE = 3.7
-BEND = 0.6
+BEND = 0.2
 
 
 def banana(U: np.ndarray) -> np.ndarray:

@@ -210,7 +210,10 @@ def test_auto_goes_on_where_old_draws_do_not_pass(sampled: FullyBayesianPyMCGP) 
     elsewhere = FullyBayesianPyMCGP(X, (40 * X).sin() + 0.01 * Y, build_gp=two).fit("auto", sampled, seed=0)
     assert elsewhere.fit_result.method == "importance"
     assert elsewhere.fit_result.trusted
-    assert re.search(r"reweighted: (Pareto k is|there are \d+ effective draws, fewer than 400).*; importance: passed", elsewhere.fit_result.reason)
+    assert re.search(
+        r"reweighted: (Pareto k is|there are \d+ effective draws, fewer than 400).*; importance: passed",
+        elsewhere.fit_result.reason,
+    )
 
 
 def test_few_draws_warn_with_their_numbers() -> None:

@@ -158,9 +158,7 @@ def by_smc(target: Target, ancestors: int, length: int) -> Attempt:
     weights = np.repeat(evidences - logsumexp(evidences) - np.log(ancestors * length), ancestors * length)
     relative = np.exp(evidences - evidences.max())
     error = float(relative.std(ddof=1) / relative.mean() / np.sqrt(RUNS))
-    draws = replace(
-        draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency, normaliser_error=error
-    )
+    draws = replace(draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency, normaliser_error=error)
     return Attempt("smc", draws, None, None, judged.own, judged.of_predictions, None, _joined(problems), judged.remark)
 
 

@@ -71,7 +71,9 @@ def test_a_mixture_moves_to_two_normals_far_apart(rng: np.random.Generator) -> N
     mixture = Mixture.of_covariances(np.array([[-2.0, 3.0], [3.0, -3.0]]), np.stack(2 * [16 * np.eye(2)]), np.ones(2))
     for _ in range(12):
         U = mixture.draw(3000, rng)
-        target = logsumexp([np.log(s) + multivariate_normal.logpdf(U, c, covariance) for s, c in zip((0.3, 0.7), centres, strict=True)], 0)
+        target = logsumexp(
+            [np.log(s) + multivariate_normal.logpdf(U, c, covariance) for s, c in zip((0.3, 0.7), centres, strict=True)], 0
+        )
         log_weights = target - mixture.log_density(U)
         mixture = mixture.refitted(U, log_weights - logsumexp(log_weights))
     np.testing.assert_allclose(mixture.centres, centres, atol=0.2)
