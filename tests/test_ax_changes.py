@@ -110,7 +110,8 @@ class SampledEdgeGP(pymc_botorch.FullyBayesianPyMCGP):
 
 
 @pytest.mark.parametrize(
-    ("cls", "options"), [(EdgeGP, {"num_starts": 1}), (SampledEdgeGP, {"method": "nuts", "num_draws": 3, "draws": 5, "tune": 5, "chains": 1})]
+    ("cls", "options"),
+    [(EdgeGP, {"num_starts": 1}), (SampledEdgeGP, {"method": "nuts", "num_draws": 3, "draws": 5, "tune": 5, "chains": 1})],
 )
 def test_fit_warnings_name_metric_and_class(cls: type, options: dict[str, Any]) -> None:
     with pytest.warns(pymc_botorch.FitWarning) as caught:

@@ -156,7 +156,10 @@ def by_smc(target: Target, ancestors: int, length: int) -> Attempt:
         problems.append(f"the log evidences of {RUNS} runs have an sd of {evidences.std(ddof=1):.2f}")
     draws = WeightedDraws.unweighted(np.concatenate([run.unconstrained for run in runs]), proposal, log_normaliser=0.0)
     weights = np.repeat(evidences - logsumexp(evidences) - np.log(ancestors * length), ancestors * length)
-    draws = replace(draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency, runs=RUNS)
+    relative = np.exp(evidences - evidences.max())
+    error = float(relative.std(ddof=1) / relative.mean() / np.sqrt(RUNS))
+    draws = replace(draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency)
+    draws = replace(draws, normaliser_error=error, runs=RUNS)
     return Attempt("smc", draws, None, None, judged.own, judged.of_predictions, None, _joined(problems), judged.remark)
 
 
@@ -210,6 +213,8 @@ def _problems(convergence: Convergence) -> list[str]:
 
 def _weighted(method: Source, draws: WeightedDraws, k: float) -> Attempt:
     size, count = draws.effective_size, len(draws.log_weights)
+    if not np.isfinite(draws.log_density).any():
+        raise FitError(f"None of {count} {method} draws has a finite log density.")
     problem = find_problem(k, size, count)
     return Attempt(method, draws, None, k, Convergence(size, None, count), None, None, problem)
 

@@ -12,8 +12,10 @@ from pymc_botorch.inference.fit.predictions import predictions_at
 
 TAIL_QUANTILES = 0.1, 0.9
 """Quantiles whose effective sample sizes are those of the tails."""
-DRAWS_PER_CHAIN = 100
-"""Number of draws of each chain at which predictions are compared: each costs a factorisation of the training covariance."""
+DRAWS_PER_CHAIN = 250
+"""Number of draws of each chain at which predictions are compared: each costs a factorisation of the training covariance.
+
+Of four chains these are a thousand: the effective sample size is at most their number, and is to be 400."""
 
 
 class Convergence(NamedTuple):

@@ -31,6 +31,7 @@ class WeightedDraws:
         chains: Number of chains, of equal length, one after another.
         log_normaliser: Log of the integral of what ``log_proposal`` is the log of; None where it is not known.
         runs: Number of independent runs, of equal length, one after another, that the draws are from.
+        normaliser_error: Standard error of that, where it is an estimate.
     """
 
     unconstrained: np.ndarray
@@ -41,6 +42,7 @@ class WeightedDraws:
     chains: int = 1
     log_normaliser: float | None = None
     runs: int = 1
+    normaliser_error: float = 0.0
 
     @classmethod
     def unweighted(
@@ -78,7 +80,7 @@ class WeightedDraws:
             return float(relative.std(ddof=1) / np.sqrt(self.runs))
         raw = self._log_ratios - logsumexp(self._log_ratios)
         count = len(raw) * self.efficiency
-        return float(np.sqrt(max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))
+        return float(np.sqrt(self.normaliser_error**2 + max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))
 
     @property
     def _log_ratios(self) -> np.ndarray:
@@ -88,7 +90,7 @@ class WeightedDraws:
         """Return the draws with these indices, which do not depend on their weights."""
         log_weights = self.log_weights[chosen] - logsumexp(self.log_weights[chosen])
         parts = self.unconstrained[chosen], self.log_proposal[chosen], self.log_density[chosen], log_weights
-        return type(self)(*parts, self.efficiency, 1, self.log_normaliser)
+        return type(self)(*parts, self.efficiency, 1, self.log_normaliser, self.normaliser_error)
 
     def reweighted(self, log_density: np.ndarray) -> tuple[Self, float]:
         """Return the same draws weighted for another log density (``S``), and Pareto's k of the weights."""

@@ -75,13 +75,16 @@ class Mixture:
         return self.of_covariances(np.stack(centres), np.stack(covariances), mass[kept])
 
     def split(self) -> Self:
-        """Return the mixture with each component in two halves along its longest axis, which expectation maximisation moves."""
+        """Return the mixture with each component in two halves along its longest axis, which expectation maximisation moves.
+
+        Two halves have the mean and covariance of the component.
+        """
         centres, covariances = [], []
         for centre, root in zip(self.centres, self.roots, strict=True):
             axes, sds, _ = np.linalg.svd(root)
             step = 0.6 * sds[0] * axes[:, 0]
             centres += [centre - step, centre + step]
-            covariances += 2 * [root @ root.T - 0.36 * np.outer(step, step)]
+            covariances += 2 * [root @ root.T - (1 - 2 / DEGREES_OF_FREEDOM) * np.outer(step, step)]
         return self.of_covariances(np.stack(centres), np.stack(covariances), np.repeat(self.shares, 2))
 
     def log_parts(self, U: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ class SamplingResult:
             chains and runs.
         r_hat: Largest R-hat over hyperparameters, between the chains of NUTS or the runs of SMC (None of weighted draws).
         ess_of_predictions: Smallest effective sample size over what predictions depend on (the function at training inputs and
-            elsewhere, the noise, the log density), of up to 100 draws per chain; None where that of the hyperparameters passes.
+            elsewhere, the noise, the log density), of up to 250 draws per chain; None where that of the hyperparameters passes.
         r_hat_of_predictions: Largest R-hat over the same. It decides: a weight and its negative, or two exchangeable components,
             are different hyperparameters of one function.
         divergences: Number of divergences of NUTS after tuning (None for other methods).

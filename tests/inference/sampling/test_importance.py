@@ -1,6 +1,6 @@
-"""Importance weights: the sign of Pareto smoothing, Laplace's method on known densities, and the selection of draws."""
+"""Importance weights: the sign of Pareto smoothing, the modes of known densities, and the selection of draws."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.starts import Start
 from pymc_botorch.inference.sampling.importance import WeightedDraws, effective_size, find_problem, select, weigh
-from pymc_botorch.inference.sampling.laplace import laplace
+from pymc_botorch.inference.sampling.laplace import modes
 
 
 class Known(NamedTuple):
@@ -27,6 +27,14 @@ class Known(NamedTuple):
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         steps = 1e-6 * np.eye(2)
         return self.value(u), np.array([(self.value(u + s) - self.value(u - s)) / 2e-6 for s in steps])
+
+
+def weighted(density: Any, starts: list[Start]) -> tuple[WeightedDraws, float]:
+    """Return draws from the mixture of the modes, weighted."""
+    mixture = modes(density, starts, maxiter=200)
+    U = mixture.draw(4000, np.random.default_rng(1))
+    draws = WeightedDraws.unweighted(U, mixture.log_density(U), log_normaliser=0.0)
+    return draws.reweighted(np.array([density(u)[0] for u in U]))
 
 
 def test_smoothed_weights_turn_a_wide_proposal_into_the_target(rng: np.random.Generator) -> None:
@@ -54,7 +62,7 @@ def test_weights_at_the_edge(rng: np.random.Generator) -> None:
     ratios[3] = -np.inf
     log_weights, _ = weigh(ratios)
     assert np.exp(log_weights[3]) < 1e-300
-    assert find_problem(0.1, 99, 2000) == "there are 99 effective draws, fewer than 100"
+    assert find_problem(0.1, 399, 2000) == "there are 399 effective draws, fewer than 400"
     assert find_problem(0.4, 500, 30) is not None  # 1 - 1 / log10(30) is 0.32
     assert find_problem(np.inf, 1, 1) == "there are only 1 draws"
     equal, k = weigh(1e-9 * rng.standard_cauchy(size=200))  # rounding
@@ -72,13 +80,14 @@ def test_equal_draws_are_selected_evenly_and_others_by_weight() -> None:
 def test_laplace_finds_both_modes_and_their_weights() -> None:
     density = Known((-3.0, 3.0), np.zeros(2))
     starts = [Start("here", np.array([c, -c]) + 0.2) for c in (-3.0, 3.0, -2.9)]
-    draws, k = laplace(density, starts, 4000, 100, seed=1)  # type: ignore[arg-type]
+    draws, k = weighted(density, starts)
     weights = np.exp(draws.log_weights)
     share = 1 / (1 + np.exp(-0.5))
     assert weights @ (draws.unconstrained[:, 0] < 0) == pytest.approx(share, abs=0.03)
     assert weights @ draws.unconstrained[:, 0] == pytest.approx(-3 * share + 3 * (1 - share), abs=0.15)
     assert k < 0.5
     assert draws.effective_size > 1500
+    assert draws.log_evidence == pytest.approx(np.log(1 + np.exp(-0.5)), abs=4 * draws.log_evidence_error)
 
 
 def test_laplace_keeps_a_low_mode_of_large_mass() -> None:
@@ -92,7 +101,7 @@ def test_laplace_keeps_a_low_mode_of_large_mass() -> None:
 
     density.support = np.zeros(10)  # type: ignore[attr-defined]
     starts = [Start("here", np.full(10, c + 0.05)) for c in centres]
-    draws, k = laplace(density, starts, 4000, 200, seed=1)  # type: ignore[arg-type]
+    draws, k = weighted(density, starts)
     assert np.exp(draws.log_weights) @ (draws.unconstrained[:, 0] > 0) == pytest.approx(0.5, abs=0.05)
     assert k < 0.7
 
@@ -114,4 +123,4 @@ def test_laplace_says_that_no_start_is_finite() -> None:
         return -np.inf, np.zeros_like(u)
 
     with pytest.raises(FitError, match="None of 1 starts"):
-        laplace(nowhere, [Start("here", np.zeros(2))], 100, 10, seed=0)  # type: ignore[arg-type]
+        modes(nowhere, [Start("here", np.zeros(2))], maxiter=10)  # type: ignore[arg-type]
