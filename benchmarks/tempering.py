@@ -4,7 +4,7 @@ The particles go from a normal about the prior with 1.5 times its sd to the post
 leaves an effective size of 0.7. Some of them are resampled, and each makes a chain all of whose states are the next particles
 (Dau & Chopin 2022, https://arxiv.org/abs/2011.02328). A step of all chains is a random walk with the population's covariance, a
 difference of two of its members in some of the coordinates, or a proposal from a mixture of normals about members with the
-covariances of their neighbourhoods, which jumps between modes of different shapes. The last particles are every tenth state of
+covariances of their neighbourhoods, which jumps between modes of different shapes. The last particles are thinned states of
 longer chains.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from default_gp import DefaultGP
 from scipy.special import logsumexp
 
-LENGTH, THIN = 40, 10
-CHAINS = {50: 1500, 100: 750}  # most observations: number of chains
+LENGTH = 40
+CHAINS = {50: 500, 100: 250}  # most observations: number of chains
 EFFECTIVE = 0.7
 COMPONENTS, NEIGHBOURS, MEMBERS = 150, 150, 4000
 WIDE, WIDTH = 0.1, 1.3  # share of the mixture that has the covariance of all, and what sds are multiplied by
@@ -69,9 +69,9 @@ class Mixture:
         return logsumexp(log_scale - 0.5 * np.square(white).sum(-1), axis=1)
 
 
-def smc(gp: DefaultGP, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Return particles ``N x D`` of the posterior, chain after chain, and the log evidence."""
-    chains = next(number for most, number in CHAINS.items() if gp.n <= most)
+def smc(gp: DefaultGP, rng: np.random.Generator, *, larger: int = 1) -> tuple[np.ndarray, float]:
+    """Return particles ``N x D`` of the posterior, chain after chain, and the log evidence; more particles, if it is to be larger."""
+    chains = larger * next(number for most, number in CHAINS.items() if gp.n <= most)
     location, sd = gp.prior_location, 1.5 * gp.prior_sd
 
     def log_base(U: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def smc(gp: DefaultGP, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         archive, first = particles.U[chosen], rng.permutation(chosen)[:chains]
         mixture, factor = Mixture(archive, rng), np.linalg.cholesky(_covariance(archive))
         state = Particles(*(part[first] for part in particles))
-        kept, thin = [state], THIN if temperature == 1 else 1
+        kept, thin = [state], 4 * larger if temperature == 1 else 1
         for move in range(1, (LENGTH - 1) * thin + 1):
             U, log_correction = _proposed(state.U, archive, factor, mixture, rng)
             new = evaluated(U)

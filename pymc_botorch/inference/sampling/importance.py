@@ -30,8 +30,8 @@ class WeightedDraws:
         efficiency: Relative efficiency of the unweighted draws, effective sample size over ``S``: below one for a Markov chain.
         chains: Number of chains, of equal length, one after another.
         log_normaliser: Log of the integral of what ``log_proposal`` is the log of; None where it is not known.
-        runs: Number of independent runs, of equal length, one after another, that the draws are from.
         normaliser_error: Standard error of that, where it is an estimate.
+        runs: Number of independent runs, of equal length, one after another, that the draws are from.
     """
 
     unconstrained: np.ndarray
@@ -41,8 +41,8 @@ class WeightedDraws:
     efficiency: float = 1.0
     chains: int = 1
     log_normaliser: float | None = None
-    runs: int = 1
     normaliser_error: float = 0.0
+    runs: int = 1
 
     @classmethod
     def unweighted(
@@ -71,13 +71,9 @@ class WeightedDraws:
 
     @property
     def log_evidence_error(self) -> float | None:
-        """Standard error of ``log_evidence``, to first order; of several runs, that of the mean of their evidences."""
+        """Standard error of ``log_evidence``, to first order."""
         if self.log_normaliser is None:
             return None
-        if self.runs > 1:
-            evidences = logsumexp(self._log_ratios.reshape(self.runs, -1), axis=1)
-            relative = np.exp(evidences - logsumexp(evidences)) * self.runs
-            return float(relative.std(ddof=1) / np.sqrt(self.runs))
         raw = self._log_ratios - logsumexp(self._log_ratios)
         count = len(raw) * self.efficiency
         return float(np.sqrt(self.normaliser_error**2 + max(np.exp(logsumexp(2 * raw)) * len(raw) - 1, 0.0) / count))
@@ -90,7 +86,7 @@ class WeightedDraws:
         """Return the draws with these indices, which do not depend on their weights."""
         log_weights = self.log_weights[chosen] - logsumexp(self.log_weights[chosen])
         parts = self.unconstrained[chosen], self.log_proposal[chosen], self.log_density[chosen], log_weights
-        return type(self)(*parts, self.efficiency, 1, self.log_normaliser, self.normaliser_error)
+        return type(self)(*parts, self.efficiency, 1, self.log_normaliser, normaliser_error=self.normaliser_error)
 
     def reweighted(self, log_density: np.ndarray) -> tuple[Self, float]:
         """Return the same draws weighted for another log density (``S``), and Pareto's k of the weights."""
