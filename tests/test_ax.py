@@ -597,7 +597,11 @@ class NarrowGP(TrialGP):
         pytest.param(lambda: model_config(TrialGP, fit_options={"seed": {1: 2}}), "Ax would load", id="integer key"),
         pytest.param(lambda: model_config(TrialGP, fit_options={"num_starts": 0}), "num_starts is 0", id="no start"),
         pytest.param(lambda: model_config(SampledGP, fit_options={"method": "vi"}), "method is 'vi'", id="method"),
-        pytest.param(lambda: model_config(SampledGP, fit_options={"method": "nuts", "draws": 3, "chains": 1}), "num_draws is 16", id="few draws"),
+        pytest.param(
+            lambda: model_config(SampledGP, fit_options={"method": "nuts", "draws": 3, "chains": 1}),
+            "num_draws is 16",
+            id="few draws",
+        ),
         pytest.param(
             lambda: model_config(type("Typo", (TrialGP,), {"units": "Natural"})), "units of Typo are 'Natural'", id="units"
         ),
