@@ -44,7 +44,7 @@ class FitAnalysis(Analysis):
         >>> for crop in (7.9, 8.4, 8.1):
         ...     ((index, parameters),) = client.get_next_trials(max_trials=1).items()
         ...     _ = client.complete_trial(index, raw_data={"crop": crop})
-        >>> (card,) = client.compute_analyses(analyses=[ax.FitAnalysis()])
+        >>> (card,) = client.compute_analyses(analyses=[ax.FitAnalysis()], display=False)
         >>> card.title
         'Fits of 1 surrogate: none is doubtful'
         >>> card.df[["metric", "model", "method", "trusted"]].values.tolist()

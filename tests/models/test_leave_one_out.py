@@ -197,7 +197,7 @@ def test_weights_that_cannot_be_relied_on_are_told_by_row() -> None:
 def test_draws_of_a_fit_are_all_there_not_only_those_kept() -> None:
     x, y, *_ = grid()
     model = FullyBayesianPyMCGP(torch.from_numpy(x), torch.from_numpy(y)[:, None], build_gp=two)
-    model.fit("laplace", num_draws=4, num_proposals=400, seed=1)
+    model.fit("laplace", num_draws=4, num_proposals=2000, seed=1)
     found = model.leave_one_out()
     assert found.pareto_k.shape == (7,)
     assert np.isfinite(found.mean).all()
