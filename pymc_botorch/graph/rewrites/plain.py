@@ -1,10 +1,12 @@
-"""Inner graphs and stacks of diagonal matrices written out, for compilation."""
+"""Inner graphs, stacks of diagonal matrices and checks of parameters written out, for compilation."""
 
-__all__ = ["inline_inner_graphs", "write_out_diagonals"]
+__all__ = ["inline_inner_graphs", "without_checks", "write_out_diagonals"]
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytensor.tensor as pt
+from pymc.logprob.utils import CheckParameterValue
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.rewriting import inline_ofg_node
 from pytensor.graph.basic import Variable
@@ -59,6 +61,17 @@ def write_out_diagonals(outputs: Sequence[Variable]) -> list[Variable]:
             continue
         written = pt.specify_shape(written, node.outputs[0].type.shape) if written.type != node.outputs[0].type else written
         fgraph.replace(node.outputs[0], written, reason="write_out_diagonals", import_missing=True)
+    return list(fgraph.outputs)
+
+
+def without_checks(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return log densities that are ``-inf`` where PyMC's check of a parameter would raise: one point of many may be at fault."""
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    for node in fgraph.toposort():
+        if isinstance(node.op, CheckParameterValue):
+            value, *conditions = node.inputs
+            fulfilled = pt.all(pt.stack([pt.all(condition) for condition in conditions]))
+            fgraph.replace(node.outputs[0], pt.switch(fulfilled, value, -np.inf), reason="without_checks")
     return list(fgraph.outputs)
 
 

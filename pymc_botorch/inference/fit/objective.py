@@ -36,7 +36,7 @@ from pymc_botorch.graph.gps.values import is_data
 from pymc_botorch.graph.posterior.cut import batched
 from pymc_botorch.graph.rewrites.cost import fold_batches
 from pymc_botorch.graph.rewrites.differentiable import once_differentiable, without_zero_steps
-from pymc_botorch.graph.rewrites.plain import write_out_diagonals
+from pymc_botorch.graph.rewrites.plain import without_checks, write_out_diagonals
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def density_and_gradient(graph: ObjectiveGraph) -> tuple[Sequence[Variable], Seq
 def densities(graph: ObjectiveGraph) -> tuple[Sequence[Variable], Sequence[Variable]]:
     """Build ``*parameters, *data, jacobian -> log densities``, of ``S`` points at once: parameters are ``S x ...``."""
     many = batched(list(graph.parameters.values()))
-    (values,) = write_out_diagonals(fold_batches(vectorize_graph([graph.value], many)))
+    (values,) = write_out_diagonals(fold_batches(vectorize_graph(without_checks([graph.value]), many)))
     return [*many.values(), *graph.data.values(), graph.jacobian], [values]
 
 

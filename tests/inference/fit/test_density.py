@@ -95,6 +95,23 @@ def test_each_point_has_the_density_that_it_has_alone(builder: Any, rng: np.rand
         assert density.at_all(U[:0]).shape == (0,)
 
 
+def test_a_check_that_fails_at_one_point_costs_no_call_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An sd that another parameter makes negative is an error of PyMC's alone, and a density of zero among others."""
+
+    def of_an_sd_below_zero(X: Any, y: Any) -> pm.gp.Marginal:
+        level = pm.Normal("level", 0, sigma=pm.Normal("spread", 0, 1, initval=1.0), initval=0.0)
+        return likelihood(X, y, cov.Matern52(2, ls=0.5), mean_func=pm.gp.mean.Constant(level))
+
+    density = density_of(of_an_sd_below_zero)
+    U = np.tile(density.support, (5, 1))
+    U[2, density.names.index("spread")] = -1.0
+    assert density(U[2])[0] == -np.inf
+    calls, whole = [], density._at_some
+    monkeypatch.setattr(density, "_at_some", lambda some: calls.append(len(some)) or whole(some))
+    np.testing.assert_array_equal(np.isfinite(density.at_all(U)), np.arange(5) != 2)
+    assert calls == [5]
+
+
 def stacked_diagonals(outputs: list[Variable]) -> list[Any]:
     return [
         node for node in nodes_between(outputs) if isinstance(node.op, Blockwise) and isinstance(core_op(node), AllocDiag | Eye)
