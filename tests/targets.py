@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from pymc_botorch.inference.sampling.mixture import Mixture
+from pymc_botorch.inference.sampling.methods.mixture import Mixture
 
 type Density = Callable[[np.ndarray], np.ndarray]
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from pymc_botorch.inference.left_out import LeftOut
-from pymc_botorch.inference.sampling.importance import MAX_K, MIN_DRAWS, weigh
+from pymc_botorch.inference.sampling.methods.importance import MAX_K, MIN_DRAWS, weigh
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

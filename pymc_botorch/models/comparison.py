@@ -11,7 +11,7 @@ from torch import Tensor
 from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.comparison import Candidate, Comparison, compare_candidates
-from pymc_botorch.inference.sampling.importance import MIN_DRAWS
+from pymc_botorch.inference.sampling.methods.importance import MIN_DRAWS
 from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.models.ensemble import AbstractEnsemble

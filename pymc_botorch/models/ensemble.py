@@ -18,7 +18,7 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.inference.sampling.idata import draws_to_datatree, to_datatree
-from pymc_botorch.inference.sampling.importance import WeightedDraws
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pymc_botorch.errors import PACKAGE_FOLDER
-from pymc_botorch.inference.sampling.importance import WeightedDraws
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 from pymc_botorch.models.training_data import PreparedData
 
 

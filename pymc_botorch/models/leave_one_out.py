@@ -14,7 +14,7 @@ from pymc_botorch.inference.components import TOTAL
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.leave_one_out import LeaveOneOut, leave_one_out, reliable_k
 from pymc_botorch.inference.left_out import left_out
-from pymc_botorch.inference.sampling.importance import MIN_DRAWS
+from pymc_botorch.inference.sampling.methods.importance import MIN_DRAWS
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.state import State
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymc_botorch.errors import DataError
-from pymc_botorch.inference.sampling.importance import WeightedDraws
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 from pymc_botorch.models.builder import AbstractBuiltGP
 
 

@@ -43,7 +43,7 @@ def climb(density: Density, start: np.ndarray, maxiter: int, *, otherwise: np.nd
         maxiter: Maximum number of iterations.
         otherwise: A point near ``start``, which counts too, and where to begin if the density is not finite at ``start``.
 
-    Where time runs out on the way, the best step so far is the optimum.
+    Where the budget of time ends during the climb, the best step so far is the optimum.
     """
     first, _ = density(start)
     if not np.isfinite(first):

@@ -1,8 +1,8 @@
 """Attempts to draw from a gp's hyperposterior, each by one method and with its own diagnostics."""
 
-__all__ = ["Attempt", "Source", "Target", "by_importance", "by_laplace", "by_nuts", "by_smc", "reweight"]
+__all__ = ["Attempt", "Source", "by_importance", "by_laplace", "by_nuts", "by_smc", "from_anywhere", "reweight"]
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -10,28 +10,19 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from pymc_botorch.errors import FitError, OutOfTime
-from pymc_botorch.inference.fit.density import Density
-from pymc_botorch.inference.fit.prior import Prior, read_prior
-from pymc_botorch.inference.fit.starts import starts, step_off
-from pymc_botorch.inference.sampling.adaptive import adapt
-from pymc_botorch.inference.sampling.budget import Budget
-from pymc_botorch.inference.sampling.convergence import Convergence, of_hyperparameters, of_predictions
-from pymc_botorch.inference.sampling.importance import MIN_EFFECTIVE_SIZE, WeightedDraws, find_problem
-from pymc_botorch.inference.sampling.laplace import modes
-from pymc_botorch.inference.sampling.mixture import Mixture, joined
-from pymc_botorch.inference.sampling.nuts import nuts
-from pymc_botorch.inference.sampling.options import SamplingOptions
-from pymc_botorch.inference.sampling.smc import temper
-from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.inference.sampling.judging import MAX_R_HAT, in_words, judge
+from pymc_botorch.inference.sampling.methods.adaptive import adapt
+from pymc_botorch.inference.sampling.methods.convergence import Convergence, of_hyperparameters
+from pymc_botorch.inference.sampling.methods.importance import MAX_K, WeightedDraws, find_problem
+from pymc_botorch.inference.sampling.methods.mixture import Mixture, joined
+from pymc_botorch.inference.sampling.methods.nuts import nuts
+from pymc_botorch.inference.sampling.methods.smc import temper
+from pymc_botorch.inference.sampling.target import Target
 
 type Source = Literal["reweighted", "importance", "smc", "nuts", "laplace"]
 
-MAX_R_HAT = 1.05
-"""R-hat above which chains, or runs, have not mixed well enough."""
-MAX_K, MAX_DIVERGENT_FRACTION = 1.0, 0.1
+NO_MEAN_K, MAX_DIVERGENT_FRACTION = 1.0, 0.1
 """Pareto k from which weights have no mean, and fraction of divergent draws from which regions are missing."""
-WIDENED = 1.5
-"""Scale of the wide distribution, in prior sds."""
 EFFORT = {60: (4000, (50, 20)), 200: (2000, (25, 16))}
 """Effective size that importance sampling aims at, and its scouts, up to some numbers of observations: more cost more."""
 EFFORT_OF_MORE = (1000, None)
@@ -39,8 +30,14 @@ MAX_REWEIGHTED = 6000
 """Number of draws of a warm start that are weighted anew."""
 GOOD_SIZE = 1000.0
 """Effective size of draws weighted anew below which new ones are drawn: it costs seconds."""
+SHORT_CLIMB = 50
+"""Number of iterations of a climb where time has run out."""
+WIDE_FACTOR = 20
+"""How many times as many draws a wide distribution is given."""
 RUNS = 4
 """Number of independent runs of SMC, which are each other's diagnostic."""
+OF_FEW_RUNS = 1.2
+"""What the standard error of a mean of four is multiplied by: the sd between them is an estimate, too."""
 MAX_EVIDENCE_SD = 0.5
 """Standard deviation between the log evidences of runs from which they do not agree."""
 
@@ -76,7 +73,7 @@ class Attempt(NamedTuple):
         decisive = self.of_predictions or self.convergence
         score = decisive.ess if np.isfinite(decisive.ess) else 0.0
         if self.k is not None:
-            score *= 1.0 if self.k < 0.7 else 0.1 if self.k < MAX_K else 0.01
+            score *= 1.0 if self.k < MAX_K else 0.1 if self.k < NO_MEAN_K else 0.01
         if decisive.r_hat is not None:
             score /= 1 + 50 * max(decisive.r_hat - MAX_R_HAT, 0.0) if np.isfinite(decisive.r_hat) else np.inf
         if self.divergences and self.divergences > MAX_DIVERGENT_FRACTION * decisive.num_draws:
@@ -84,83 +81,79 @@ class Attempt(NamedTuple):
         return float(score)
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is drawn from, and with which means.
-
-    Attributes:
-        density: Log posterior density with Jacobian.
-        data: Its training data.
-        options: Options of the methods.
-        budget: The time there is.
-        points: Unconstrained points to begin at: those of a warm start.
-        old: Draws of a warm start, of the same parameters.
-    """
-
-    density: Density
-    data: TrainingData
-    options: SamplingOptions
-    budget: Budget
-    points: list[np.ndarray]
-    old: WeightedDraws | None
-
-    @property
-    def rng(self) -> np.random.Generator:
-        """A source of random numbers, the same at each call."""
-        return np.random.default_rng(self.options.seed)
-
-
 def reweight(target: Target) -> Attempt:
     """Weigh the original draws of the warm start for the new data, not those that earlier weights resampled."""
     old = target.old
     assert old is not None  # a caller's mistake
     if len(old.log_weights) > MAX_REWEIGHTED and old.chains == 1:
-        old = old.some(np.sort(target.rng.permutation(len(old.log_weights))[:MAX_REWEIGHTED]))
+        old = old.some(np.sort(target.rng(0).permutation(len(old.log_weights))[:MAX_REWEIGHTED]))
     return _weighted("reweighted", *old.reweighted(target.density.at_all(old.unconstrained)))
 
 
 def by_importance(target: Target) -> Attempt:
     """Draw by adaptive importance sampling, from the modes, the draws of a warm start and a wide distribution."""
     density, n = target.density, len(target.data.y)
-    base = _wide(read_prior(density))
     try:
-        first = _modes(target)
+        first = target.modes()
     except OutOfTime:
         raise
     except FitError:
-        first = base  # SMC will say so if the density is finite nowhere
+        base = first = target.wide()  # SMC will say so if the density is finite nowhere
+    else:
+        base = target.wide(first)
     if target.old is not None:
         first = joined((0.5, first), (0.5, _around(target.old)))
     aimed_at, scouts = next((how for most, how in EFFORT.items() if n <= most), EFFORT_OF_MORE)
-    return _weighted("importance", *adapt(density.at_all, first, base, aimed_at, scouts, target.rng))
+    found = adapt(density.at_all, first, base, aimed_at, scouts, target.rng(1))
+    attempt = _weighted("importance", found.draws, found.k)
+    if found.searched:
+        return attempt
+    unsearched = "other modes could not be looked for"
+    return attempt._replace(problem=unsearched if attempt.problem is None else f"{attempt.problem} and {unsearched}")
 
 
 def by_laplace(target: Target) -> Attempt:
     """Draw from the Laplace approximation, and weigh the draws."""
-    mixture = _modes(target)
-    draws = mixture.draw(target.options.num_proposals, target.rng)
+    mixture = target.modes()
+    draws = mixture.draw(target.options.num_proposals, target.rng(1))
     weighted = WeightedDraws.unweighted(draws, mixture.log_density(draws), log_normaliser=0.0)
+    return _weighted("laplace", *weighted.reweighted(target.density.at_all(draws)))
+
+
+def from_anywhere(target: Target, count: int) -> Attempt:
+    """Draw from the Laplace approximation of one short climb, or from the wide distribution where none leads anywhere."""
+    few = replace(target, options=target.options._replace(num_starts=1, maxiter=SHORT_CLIMB, num_proposals=count), old=None)
+    try:
+        return by_laplace(few)
+    except FitError:
+        base = target.wide()
+    draws = base.draw(WIDE_FACTOR * count, target.rng(1))
+    weighted = WeightedDraws.unweighted(draws, base.log_density(draws), log_normaliser=0.0)
     return _weighted("laplace", *weighted.reweighted(target.density.at_all(draws)))
 
 
 def by_smc(target: Target, ancestors: int, length: int) -> Attempt:
     """Draw by independent runs of tempered SMC, weighted by their evidences."""
-    rng, base = target.rng, _wide(read_prior(target.density))
+    first = target.modes() if target.density.built.scales.improper else None
+    rng, base = target.rng(2, ancestors), target.wide(first)
     runs = [temper(target.density.at_all, base, ancestors, length, rng) for _ in range(RUNS)]
     evidences = np.array([run.log_evidence for run in runs])
-    log_density = np.concatenate([run.log_density for run in runs])
+    D, log_density = len(target.density.support), np.concatenate([run.log_density.ravel() for run in runs])
+    draws_by_run = np.stack([run.unconstrained.reshape(-1, D) for run in runs])
     proposal = log_density - np.repeat(evidences, ancestors * length)  # so that a run's weight is its evidence
-    judged = _judge(target, np.stack([run.unconstrained for run in runs]), log_density.reshape(RUNS, -1))
+    order = rng.permutation(ancestors * length)  # so that only what differs between runs makes a run's draws alike
+    judged = judge(target.density, draws_by_run[:, order], log_density.reshape(RUNS, -1)[:, order])
+    judged = judged.within(of_hyperparameters(np.concatenate([run.unconstrained for run in runs])))
     problems = judged.problems
     if evidences.std(ddof=1) > MAX_EVIDENCE_SD:
         problems.append(f"the log evidences of {RUNS} runs have an sd of {evidences.std(ddof=1):.2f}")
-    draws = WeightedDraws.unweighted(np.concatenate([run.unconstrained for run in runs]), proposal, log_normaliser=0.0)
+    draws = WeightedDraws.unweighted(draws_by_run.reshape(-1, D), proposal, log_normaliser=0.0)
     weights = np.repeat(evidences - logsumexp(evidences) - np.log(ancestors * length), ancestors * length)
     relative = np.exp(evidences - evidences.max())
-    error = float(relative.std(ddof=1) / relative.mean() / np.sqrt(RUNS))
+    error = OF_FEW_RUNS * float(relative.std(ddof=1) / relative.mean() / np.sqrt(RUNS))
     draws = replace(draws, log_density=log_density, log_weights=weights, efficiency=judged.efficiency)
     draws = replace(draws, normaliser_error=error, runs=RUNS)
-    return Attempt("smc", draws, None, None, judged.own, judged.of_predictions, None, _joined(problems), judged.remark)
+    return Attempt("smc", draws, None, None, judged.own, judged.of_predictions, None, in_words(problems), judged.remark)
 
 
 def by_nuts(target: Target) -> Attempt:
@@ -172,43 +165,13 @@ def by_nuts(target: Target) -> Attempt:
     finally:
         density.check_time = check_time
     by_chain = draws.unconstrained.reshape(draws.chains, -1, draws.unconstrained.shape[1])
-    judged = _judge(target, by_chain, draws.log_density.reshape(by_chain.shape[:2]))
+    judged = judge(target.density, by_chain, draws.log_density.reshape(by_chain.shape[:2]))
     divergences = int(stats["diverging"].sum())
-    problems = judged.problems + ([f"there are {divergences} divergences"] if divergences else [])
+    problems = judged.problems + (
+        [f"there {'is' if divergences == 1 else 'are'} {divergences} divergence{'s' * (divergences != 1)}"] if divergences else []
+    )
     draws = replace(draws, efficiency=judged.efficiency)
-    return Attempt("nuts", draws, stats, None, judged.own, judged.of_predictions, divergences, _joined(problems), judged.remark)
-
-
-class _Judged(NamedTuple):
-    """Diagnostics of chains, and what they say."""
-
-    own: Convergence
-    of_predictions: Convergence | None
-    problems: list[str]
-    remark: str
-    efficiency: float
-
-
-def _judge(target: Target, chains: np.ndarray, log_density: np.ndarray) -> _Judged:
-    """Judge chains ``chain x draw x D`` by their hyperparameters, and where these do not pass, by their predictions."""
-    own = decisive = of_hyperparameters(chains)
-    predicted, remark = None, ""
-    if problems := _problems(own):
-        predicted = of_predictions(target.density, chains, log_density)
-        if predicted is not None:
-            decisive, remark = predicted, f" (of hyperparameters, {_joined(problems)})"
-    efficiency = float(np.clip(decisive.ess / decisive.num_draws, 1e-3, 1.0)) if np.isfinite(decisive.ess) else 1.0
-    return _Judged(own, predicted, _problems(decisive), remark, efficiency)
-
-
-def _problems(convergence: Convergence) -> list[str]:
-    """Return which diagnostics of chains are not as they should be."""
-    problems = []
-    if convergence.r_hat is not None and not convergence.r_hat <= MAX_R_HAT:
-        problems.append(f"R-hat is {convergence.r_hat:.2f}")
-    if not convergence.ess >= MIN_EFFECTIVE_SIZE:
-        problems.append(f"the smallest effective sample size is {convergence.ess:.0f} of {convergence.num_draws} draws")
-    return problems
+    return Attempt("nuts", draws, stats, None, judged.own, judged.of_predictions, divergences, in_words(problems), judged.remark)
 
 
 def _weighted(method: Source, draws: WeightedDraws, k: float) -> Attempt:
@@ -217,24 +180,6 @@ def _weighted(method: Source, draws: WeightedDraws, k: float) -> Attempt:
         raise FitError(f"None of {count} {method} draws has a finite log density.")
     problem = find_problem(k, size, count)
     return Attempt(method, draws, None, k, Convergence(size, None, count), None, None, problem)
-
-
-def _joined(problems: list[str]) -> str | None:
-    return " and ".join(problems) or None
-
-
-def _modes(target: Target) -> Mixture:
-    """Return the mixture of the modes, climbed to from the warm start, the mode of the prior and its draws."""
-    density, options = target.density, target.options
-    prior = read_prior(density)
-    warm = [step_off(density, prior, u) for u in target.points[:1]]
-    others = starts(density, prior, None, max(options.num_starts - len(warm), 0), options.seed)
-    return modes(density, [*warm, *others], options.maxiter)
-
-
-def _wide(prior: Prior) -> Mixture:
-    """Return a wide distribution about the prior."""
-    return Mixture.of_covariances(prior.centre[None], np.diag(np.square(WIDENED * prior.spread))[None], np.ones(1))
 
 
 def _around(draws: WeightedDraws) -> Mixture:

@@ -21,8 +21,8 @@ class Budget:
     def __init__(self, seconds: float, *, show: bool) -> None:
         self.seconds, self._show = seconds, show
         self._began = time.perf_counter()
+        self._doing = ""
         self._bar: Any = None
-        self._task: Any = None
 
     @property
     def spent(self) -> float:
@@ -35,24 +35,24 @@ class Budget:
         return max(self.seconds - self.spent, 0.0)
 
     def check(self) -> None:
-        """Raise ``OutOfTime`` where nothing is left."""
+        """Raise ``OutOfTime`` where nothing is left; from two seconds on, show what the fit is doing."""
         if self.spent > self.seconds:
             raise OutOfTime(f"The budget of {self.seconds:.3g} s has ended.")
-
-    def say(self, doing: str) -> None:
-        """Show what the fit is doing, from two seconds on."""
-        if not self._show or (self._bar is None and self.spent < SHOWN_AFTER):
-            return
-        if self._bar is None:
+        if self._show and self._doing and self._bar is None and self.spent > SHOWN_AFTER:
             from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # slow to import
 
             self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(doing, total=None)
-        self._bar.update(self._task, description=doing)
+            self._bar.add_task(self._doing, total=None)
+
+    def say(self, doing: str) -> None:
+        """Set what the fit is doing."""
+        self._doing = doing
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description=doing)
 
     def close(self) -> None:
         """Take away what is shown."""
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
+            self._bar, self._doing = None, ""

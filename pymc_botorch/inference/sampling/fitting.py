@@ -25,25 +25,25 @@ from pymc_botorch.inference.sampling.attempts import (
     GOOD_SIZE,
     Attempt,
     Source,
-    Target,
     by_importance,
     by_laplace,
     by_nuts,
     by_smc,
+    from_anywhere,
     reweight,
 )
 from pymc_botorch.inference.sampling.budget import Budget
-from pymc_botorch.inference.sampling.importance import WeightedDraws, select
+from pymc_botorch.inference.sampling.methods.adaptive import MANY_PARAMETERS
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, select
 from pymc_botorch.inference.sampling.options import Method, SamplingOptions
 from pymc_botorch.inference.sampling.result import AttemptReport, SamplingResult
+from pymc_botorch.inference.sampling.target import Target
 from pymc_botorch.inference.training_data import TrainingData
 
 NUM_CHECKED = 24
 """Number of draws whose median is compared with the prior."""
-MANY_PARAMETERS = 12
-"""Number of parameters above which gradients lead further than populations: NUTS comes before SMC."""
 LAST_RESORT = 200
-"""Number of draws from a Laplace approximation of one climb, where time ran out before any method ended."""
+"""Number of draws from a Laplace approximation, where time ran out before any method ended."""
 
 type Way = Callable[[Target], Attempt]
 
@@ -55,13 +55,20 @@ WAYS: Mapping[Source, Way] = {
     "nuts": by_nuts,
 }
 LONGER_SMC: Way = partial(by_smc, ancestors=400, length=25)
+NAMES: Mapping[Source, str] = {
+    "reweighted": "new weights of the warm start",
+    "laplace": "Laplace's method",
+    "importance": "importance sampling",
+    "smc": "SMC",
+    "nuts": "NUTS",
+}
 REMEDIES: Mapping[str, str] = {
-    "auto": "Give the fit more time (max_seconds=), compare another seed, or give the model more informative priors.",
+    "auto": "Give the fit more time (max_seconds=), try another seed, or give the model more informative priors.",
     "nuts": "Sample longer (tune=, draws=) or with a larger target_accept, use method='auto', or give the model more informative "
     "priors.",
     "laplace": "Use method='auto'.",
-    "importance": "Use method='auto', compare another seed, or give the model more informative priors.",
-    "smc": "Use method='auto', compare another seed, or give the model more informative priors.",
+    "importance": "Use method='auto', try another seed, or give the model more informative priors.",
+    "smc": "Use method='auto', try another seed, or give the model more informative priors.",
 }
 
 
@@ -93,7 +100,7 @@ def fit_draws(
             where it would warn.
     """
     began = time.perf_counter()
-    budget = Budget(options.seconds, show=options.nuts.progressbar and method == "auto")
+    budget = Budget(options.seconds, show=options.nuts.progressbar and method != "nuts")
     try:
         with one_blas_thread():
             target = _target(built, data, warm_start, options, tier, budget)
@@ -104,7 +111,7 @@ def fit_draws(
     finally:
         budget.close()
     doubt = attempt.problem and (
-        f"The {attempt.method} draws may not represent the posterior: {attempt.problem}. {REMEDIES[method]}"
+        f"The draws by {NAMES[attempt.method]} may not represent the posterior: {attempt.problem}. {REMEDIES[method]}"
     )
     warning = " ".join(text for text in (conflict, doubt) if text) or None
     if warning is not None and options.strict:
@@ -113,22 +120,22 @@ def fit_draws(
         warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
     predicted = attempt.of_predictions
     result = SamplingResult(
-        attempt.method,
-        tuple(reports),
-        attempt.k,
-        attempt.convergence.ess,
-        attempt.convergence.r_hat,
-        None if predicted is None else predicted.ess,
-        None if predicted is None else predicted.r_hat,
-        attempt.divergences,
-        len(attempt.draws.unconstrained),
-        attempt.draws.log_evidence,
-        attempt.draws.log_evidence_error,
-        density.evaluations,
-        time.perf_counter() - began,
-        density.linker,
-        warning,
-        built.scales.improper,
+        method=attempt.method,
+        attempts=tuple(reports),
+        k=attempt.k,
+        ess=attempt.convergence.ess,
+        r_hat=attempt.convergence.r_hat,
+        ess_of_predictions=None if predicted is None else predicted.ess,
+        r_hat_of_predictions=None if predicted is None else predicted.r_hat,
+        divergences=attempt.divergences,
+        num_draws=len(attempt.draws.unconstrained),
+        log_evidence=attempt.draws.log_evidence,
+        log_evidence_error=attempt.draws.log_evidence_error,
+        evaluations=density.evaluations,
+        seconds=time.perf_counter() - began,
+        linker=density.linker,
+        warning=warning,
+        improper_priors=built.scales.improper,
     )
     return attempt.draws, attempt.stats, density, result
 
@@ -164,7 +171,10 @@ def _try_all(target: Target, method: Method) -> tuple[Attempt, list[AttemptRepor
     attempts, reports = list[Attempt](), list[AttemptReport]()
     errors = list[FitError]()
     for name, way in _ways(target, method):
-        target.budget.say(f"Sampling hyperparameters: {name}")
+        if name == "nuts":
+            target.budget.close()  # it shows its own progress
+        else:
+            target.budget.say(f"Sampling hyperparameters: {name}")
         began = time.perf_counter()
         try:
             attempt = way(target)
@@ -177,7 +187,7 @@ def _try_all(target: Target, method: Method) -> tuple[Attempt, list[AttemptRepor
         attempts.append(attempt)
         problem = attempt.problem and f"{attempt.problem}{attempt.remark}"
         if method == "auto" and name == "reweighted" and problem is None and attempt.draws.effective_size < GOOD_SIZE:
-            problem = f"there are {attempt.draws.effective_size:.0f} effective draws, enough to be used but not to be kept"
+            problem = f"there are {attempt.draws.effective_size:.0f} effective draws, so that new ones are made"
         reports.append(AttemptReport(name, problem, attempt.convergence.ess, time.perf_counter() - began))
         if problem is None:
             return attempt, reports
@@ -185,8 +195,11 @@ def _try_all(target: Target, method: Method) -> tuple[Attempt, list[AttemptRepor
     if not attempts:
         if not any(isinstance(error, OutOfTime) for error in errors):
             raise errors[-1]
-        attempts.append(_last_resort(target))
-        reports.append(AttemptReport("laplace", attempts[0].problem, attempts[0].convergence.ess, target.budget.spent))
+        began = time.perf_counter()
+        attempt = from_anywhere(target, LAST_RESORT)
+        ended = f"the budget of {target.budget.seconds:.3g} s ended first"
+        attempts.append(attempt._replace(problem=ended if attempt.problem is None else f"{ended}, and {attempt.problem}"))
+        reports.append(AttemptReport("laplace", attempts[0].problem, attempts[0].convergence.ess, time.perf_counter() - began))
     return max(attempts, key=lambda attempt: (attempt.problem is None, attempt.score)), reports
 
 
@@ -199,11 +212,3 @@ def _ways(target: Target, method: Method) -> list[tuple[Source, Way]]:
     old: list[tuple[Source, Way]] = [] if target.old is None else [("reweighted", reweight)]
     few = len(target.density.support) <= MANY_PARAMETERS
     return [*old, ("importance", by_importance), *(smc + by_gradients if few else by_gradients + smc)]
-
-
-def _last_resort(target: Target) -> Attempt:
-    """Return a few draws from the Laplace approximation at one mode, whatever time it takes."""
-    few = target.options._replace(num_starts=1, num_proposals=LAST_RESORT)
-    attempt = by_laplace(Target(target.density, target.data, few, target.budget, target.points, None))
-    ended = f"the budget of {target.budget.seconds:.3g} s ended first"
-    return attempt._replace(problem=ended if attempt.problem is None else f"{ended}, and {attempt.problem}")

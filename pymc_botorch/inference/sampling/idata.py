@@ -12,7 +12,7 @@ from pytensor.compile.sharedvalue import SharedVariable
 
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.scales import Layout
-from pymc_botorch.inference.sampling.importance import WeightedDraws, select
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, select
 from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.inference.training_data import TrainingData
 

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args
 
 from pymc_botorch.errors import DataError
-from pymc_botorch.inference.sampling.nuts import NutsOptions
+from pymc_botorch.inference.sampling.methods.nuts import NutsOptions
 
 type Method = Literal["auto", "importance", "smc", "nuts", "laplace"]
 METHODS: tuple[str, ...] = get_args(Method.__value__)
@@ -25,7 +25,7 @@ class SamplingOptions(NamedTuple):
         num_starts: Number of optimisations that look for modes.
         maxiter: Maximum number of L-BFGS-B iterations per optimisation.
         seed: Random seed.
-        seconds: Budget of time; infinite of a method of the user's choice.
+        seconds: Seconds that the fit may take; infinite unless the method is ``"auto"``.
         strict: Whether doubtful draws are an error.
     """
 

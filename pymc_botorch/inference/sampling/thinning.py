@@ -11,11 +11,11 @@ import numpy as np
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.predictions import predictions_at
-from pymc_botorch.inference.sampling.importance import WeightedDraws, select
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, select
 
 MAX_CANDIDATES = 400
 """Number of draws of equal weight to choose from: each costs a factorisation of the training covariance."""
-COST = 4e7
+COST = 4e8
 """Sum over candidates of the cube of the number of observations, from which there are fewer of them."""
 MIN_CANDIDATES = 64
 MAX_EXCHANGES = 10
@@ -47,25 +47,29 @@ def choose(density: Density, draws: WeightedDraws, count: int) -> np.ndarray:
         centre, scale = predicted.mean.mean(0), np.sqrt(predicted.mean.var(0) + variance.mean(0))
         mean = (predicted.mean - centre) / np.maximum(scale, np.finfo(np.float64).tiny)
         moments = np.column_stack([mean, np.square(mean) + variance / np.maximum(np.square(scale), np.finfo(np.float64).tiny)])
-    Z = (U - U.mean(0)) / np.maximum(U.std(0), np.finfo(np.float64).tiny)
+    weights = np.exp(draws.log_weights)
+    centre = weights @ draws.unconstrained
+    scale = np.sqrt(weights @ np.square(draws.unconstrained - centre))
+    Z = (U - centre) / np.maximum(scale, np.finfo(np.float64).tiny)
     hyper = np.column_stack([Z, np.square(Z) / 2])
-    parts = [part / np.sqrt(part.shape[1]) for part in (moments, hyper) if part.shape[1]]
-    return candidates[_matching(np.column_stack(parts), count)]
+    wanted = np.repeat((0.0, 0.5), U.shape[1])  # of all draws
+    parts = [(moments, moments.mean(0)), (hyper, wanted)]
+    offsets = [(part - of_all) / np.sqrt(part.shape[1]) for part, of_all in parts if part.shape[1]]
+    return candidates[_matching(np.column_stack(offsets), count)]
 
 
 def _matching(features: np.ndarray, count: int) -> np.ndarray:
-    """Return the indices of ``count`` rows whose mean is close to that of all: chosen one by one, then exchanged."""
-    wanted = features.mean(0)
-    chosen, total = list[int](), np.zeros_like(wanted)
+    """Return the indices of ``count`` rows whose mean is close to zero: chosen one by one, then exchanged."""
+    chosen, total = list[int](), np.zeros(features.shape[1])
     for i in range(1, count + 1):
-        best = int(np.argmin(np.square((total + features) / i - wanted).sum(1)))
+        best = int(np.argmin(np.square((total + features) / i).sum(1)))
         chosen.append(best)
         total = total + features[best]
     for _ in range(MAX_EXCHANGES):
         before = list(chosen)
         for place, old in enumerate(chosen):
             rest = total - features[old]
-            chosen[place] = int(np.argmin(np.square((rest + features) / count - wanted).sum(1)))
+            chosen[place] = int(np.argmin(np.square((rest + features) / count).sum(1)))
             total = rest + features[chosen[place]]
         if chosen == before:
             break

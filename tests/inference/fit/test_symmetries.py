@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP
 from pymc_botorch.inference.sampling import attempts
-from pymc_botorch.inference.sampling.convergence import Convergence
+from pymc_botorch.inference.sampling.methods.convergence import Convergence
 
 VARIETIES = 4
 SAME_DENSITY = 1e-4

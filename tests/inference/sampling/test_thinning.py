@@ -11,8 +11,8 @@ from pymc_botorch.inference.build import build
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.predictions import predictions_at
 from pymc_botorch.inference.sampling import thinning
-from pymc_botorch.inference.sampling.importance import WeightedDraws, select
-from pymc_botorch.inference.sampling.mixture import Mixture
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, select
+from pymc_botorch.inference.sampling.methods.mixture import Mixture
 from pymc_botorch.inference.sampling.thinning import MAX_CHOSEN, choose
 from pymc_botorch.inference.training_data import TrainingData
 

@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal, norm
 
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.starts import Start
-from pymc_botorch.inference.sampling.importance import WeightedDraws, effective_size, find_problem, select, weigh
-from pymc_botorch.inference.sampling.laplace import modes
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, effective_size, find_problem, select, weigh
+from pymc_botorch.inference.sampling.methods.laplace import modes
 
 
 class Known(NamedTuple):

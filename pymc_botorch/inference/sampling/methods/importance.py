@@ -129,6 +129,8 @@ def find_problem(k: float, size: float, draws: int) -> str | None:
     if draws < MIN_DRAWS:
         return f"there are only {draws} draws"
     limit = min(1 - 1 / np.log10(draws), MAX_K)
+    if not np.isfinite(k):
+        return "hardly any draw has a finite density"
     if not k < limit:
         return f"Pareto k is {k:.2f}, not below {limit:.2f}"
     if size < MIN_EFFECTIVE_SIZE:
@@ -136,11 +138,11 @@ def find_problem(k: float, size: float, draws: int) -> str | None:
     return None
 
 
-def select(log_weights: np.ndarray, count: int) -> np.ndarray:
-    """Return the indices of ``count`` draws of equal weight, by systematic resampling.
+def select(log_weights: np.ndarray, count: int, offset: float = 0.5) -> np.ndarray:
+    """Return the indices of ``count`` draws of equal weight, by systematic resampling with an offset between 0 and 1.
 
     Where the weights are equal, these are evenly spaced draws.
     """
     cumulative = np.cumsum(np.exp(log_weights))
-    positions = (np.arange(count) + 0.5) / count * cumulative[-1]
+    positions = (np.arange(count) + offset) / count * cumulative[-1]
     return np.minimum(np.searchsorted(cumulative, positions, side="right"), len(cumulative) - 1)

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, multivariate_t
 
-from pymc_botorch.inference.sampling.mixture import DEGREES_OF_FREEDOM, SCALE, Mixture, joined, log_sum
+from pymc_botorch.inference.sampling.methods.mixture import DEGREES_OF_FREEDOM, SCALE, Mixture, joined, log_sum
 
 EXACT = 1e-7  # a root has a ridge of 1e-9
 NU = DEGREES_OF_FREEDOM

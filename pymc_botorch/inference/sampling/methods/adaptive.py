@@ -1,8 +1,8 @@
 """Adaptive multiple importance sampling: a mixture of Student-t distributions that learns the posterior from its own draws.
 
 All draws of all rounds count, each weighted by the posterior's density over the average density of all rounds' mixtures. Part of
-each mixture is a wide distribution about the prior, so that no region that the prior allows has unbounded weights, and scouts (a
-small tempered population) look for modes that no climb has found.
+each mixture is a wide distribution about the prior, which bounds the weights of regions that the prior allows, and scouts, a
+small tempered population, look for modes that no climb has found.
 
 References:
     Cornuet, Marin, Mira & Robert (2012), Adaptive multiple importance sampling, https://doi.org/10.1111/j.1467-9469.2011.00756.x
@@ -10,17 +10,18 @@ References:
     https://doi.org/10.1007/s11222-008-9059-x
 """
 
-__all__ = ["adapt"]
+__all__ = ["MANY_PARAMETERS", "Adapted", "adapt"]
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from pymc_botorch.errors import FitError, OutOfTime
-from pymc_botorch.inference.sampling.importance import WeightedDraws
-from pymc_botorch.inference.sampling.mixture import Mixture, joined, log_sum
-from pymc_botorch.inference.sampling.smc import temper
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
+from pymc_botorch.inference.sampling.methods.mixture import Mixture, joined, log_sum
+from pymc_botorch.inference.sampling.methods.smc import temper
 
 BASE_SHARE = 0.1
 """Share of the wide distribution in each mixture."""
@@ -34,8 +35,10 @@ MAX_SPLIT = 6
 """Number of components up to which they are split."""
 SCOUTED_ROUNDS = (2, 9)
 """Rounds after which scouts are sent in any case."""
-MANY_PARAMETERS, HOPELESS_ROUND, HOPELESS_SIZE = 12, 7, 50
-"""Number of parameters above which few effective draws after some rounds mean that no mixture is close to the posterior."""
+MANY_PARAMETERS = 12
+"""Number of parameters above which gradients lead further than populations."""
+HOPELESS_ROUND, HOPELESS_SIZE = 7, 50
+"""Round after which, and number of effective draws below which, no mixture comes close to a posterior of many parameters."""
 MAX_SCOUTINGS = 4
 UNSEEN = 3.0
 """Log weight of a scout, above that of an average draw, from which the mixtures have not seen the region where it is."""
@@ -48,6 +51,20 @@ CLEAR_K = 0.5
 """Pareto k below which weights have a finite variance: rounds go on while it is larger."""
 
 
+class Adapted(NamedTuple):
+    """What the rounds gave.
+
+    Attributes:
+        draws: Weighted draws of all rounds.
+        k: Pareto's ``k`` of their weights.
+        searched: Whether scouts looked for other modes, or none were to be sent.
+    """
+
+    draws: WeightedDraws
+    k: float
+    searched: bool
+
+
 def adapt(
     at_all: Callable[[np.ndarray], np.ndarray],
     first: Mixture,
@@ -55,8 +72,8 @@ def adapt(
     aimed_at: int,
     scouts: tuple[int, int] | None,
     rng: np.random.Generator,
-) -> tuple[WeightedDraws, float]:
-    """Return weighted draws, and Pareto's ``k`` of their weights.
+) -> Adapted:
+    """Return weighted draws, Pareto's ``k`` of their weights, and whether other modes were looked for.
 
     Rounds end when ``k`` and the effective size are as they should be and a new population of scouts has found nothing new.
 
@@ -67,8 +84,12 @@ def adapt(
         aimed_at: Effective sample size at which rounds end.
         scouts: Number of ancestors of the scouts, and of states of each of their chains; None sends none.
         rng: Source of random numbers.
+
+    Raises:
+        OutOfTime: If time ends before the first round does.
     """
     mixture, rounds, remaining, settled = first, _Rounds(base), MAX_SCOUTINGS if scouts else 0, scouts is None
+    searched = scouts is None
     for i in range(MAX_ROUNDS):
         try:
             rounds.add(mixture, FIRST_ROUNDS[i] if i < len(FIRST_ROUNDS) else DRAWS_PER_ROUND, at_all, rng)
@@ -88,13 +109,19 @@ def adapt(
         if i in SPLIT_ROUNDS and len(mixture.shares) <= MAX_SPLIT:
             mixture = mixture.split().refitted(weighted.unconstrained, weighted.log_weights)
         if scouts is not None and remaining and (i in SCOUTED_ROUNDS or (done and i > SCOUTED_ROUNDS[0])):
-            found = _found_by_scouts(at_all, base, scouts, rounds, rng)
-            remaining, settled = remaining - 1, found is None and i > SCOUTED_ROUNDS[0]
+            remaining -= 1
+            try:
+                found = _found_by_scouts(at_all, base, scouts, rounds, rng)
+            except OutOfTime:
+                break
+            except FitError:
+                continue
+            searched, settled = True, found is None and i > SCOUTED_ROUNDS[0]
             if found is not None:
                 mixture = joined((1 - found[0], mixture), found)
             elif done:
                 break
-    return weighted, k
+    return Adapted(weighted, k, searched)
 
 
 class _Rounds:
@@ -120,7 +147,7 @@ class _Rounds:
         self._sizes.append(count)
         self._draws, self._log_density = np.concatenate([self._draws, new]), np.concatenate([self._log_density, density])
         parts = proposal.log_parts(self._draws)  # K x S
-        self.log_parts = parts[1:] - np.log1p(-BASE_SHARE)
+        self.log_parts = parts[len(self._base.shares) :] - np.log1p(-BASE_SHARE)
         self._log_proposals = np.vstack([np.hstack([self._log_proposals, of_new]), log_sum(parts)])  # rounds x S
 
     def weighted(self) -> tuple[WeightedDraws, float]:
@@ -150,13 +177,10 @@ def _found_by_scouts(
     rng: np.random.Generator,
 ) -> tuple[float, Mixture] | None:
     """Return a mixture where scouts found what the rounds so far have hardly seen, and its share; None where there is nothing."""
-    try:
-        population = temper(at_all, base, *scouts, rng)
-    except FitError:
-        return None
-    U = population.unconstrained
+    population = temper(at_all, base, *scouts, rng)
+    U = population.unconstrained.reshape(-1, base.centres.shape[1])
     typical = rounds.log_evidence
-    unseen = U[population.log_density - rounds.log_proposal_at(U) > typical + UNSEEN]
+    unseen = U[population.log_density.ravel() - rounds.log_proposal_at(U) > typical + UNSEEN]
     if len(unseen) < NEW_FRACTION * len(U):
         return None
     scale = np.maximum(U.std(0), 1e-9)

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pymc_botorch.errors import FitError
-from pymc_botorch.inference.sampling.importance import select
-from pymc_botorch.inference.sampling.mixture import Mixture, log_sum
+from pymc_botorch.inference.sampling.methods.importance import select
+from pymc_botorch.inference.sampling.methods.mixture import Mixture, log_sum
 
 EFFECTIVE_FRACTION = 0.5
 """Effective part of the population that each step of the temperature leaves."""
@@ -33,8 +33,8 @@ class Population(NamedTuple):
     """Equally weighted draws of a posterior.
 
     Attributes:
-        unconstrained: Draws, ``N x D``, in random order.
-        log_density: Of each, ``N``.
+        unconstrained: Draws, ``ancestors x length x D``: chains of the last temperature.
+        log_density: Of each, ``ancestors x length``.
         log_evidence: Estimate of the log of the integral of the density.
     """
 
@@ -74,12 +74,13 @@ def temper(
         total = log_sum(log_weights)
         log_evidence += float(total) - np.log(count)
         temperature = warmer
-        archive = U[select(log_weights - total, min(count, ARCHIVE_SIZE))]
-        start = select(log_weights - total, ancestors)
+        archive = U[select(log_weights - total, min(count, ARCHIVE_SIZE), rng.uniform())]
+        start = select(log_weights - total, ancestors, rng.uniform())
         states = _chains(at_all, base, temperature, (U[start], log_base[start], log_density[start]), archive, length, rng)
         U, log_base, log_density = states
         if temperature == 1.0:
-            return Population(U, log_density, log_evidence)
+            chains = U.reshape(length, ancestors, -1).swapaxes(0, 1)
+            return Population(chains, log_density.reshape(length, ancestors).T, log_evidence)
     raise FitError(f"{MAX_STEPS} temperatures did not lead to the posterior. Give the model more informative priors.")
 
 
@@ -111,7 +112,7 @@ def _chains(
     length: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return all states of Metropolis chains, shuffled: points, and their log densities under base and posterior.
+    """Return all states of Metropolis chains, step by step: points, and their log densities under base and posterior.
 
     Moves alternate between steps with the archive's covariance and differences of two of its points, of some coordinates or of
     all, which lead from mode to mode.
@@ -127,8 +128,7 @@ def _chains(
         U = np.where(accepted[:, None], proposal, U)
         log_base, log_density = np.where(accepted, new_base, log_base), np.where(accepted, new_density, log_density)
         states.append((U, log_base, log_density))
-    order = rng.permutation(length * len(U))
-    points, bases, densities = (np.concatenate(parts)[order] for parts in zip(*states, strict=True))
+    points, bases, densities = (np.concatenate(parts) for parts in zip(*states, strict=True))
     return points, bases, densities
 
 

@@ -15,7 +15,7 @@ from pymc_botorch.errors import FitError
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.optimise import NO_FINITE_START, Optimum, climb
 from pymc_botorch.inference.fit.starts import Start
-from pymc_botorch.inference.sampling.mixture import Mixture
+from pymc_botorch.inference.sampling.methods.mixture import Mixture
 
 DIFFERENCE_STEP = 1e-4
 """Step of the finite differences of gradients; unconstrained parameters are of order one."""

@@ -5,8 +5,8 @@ import pytest
 from targets import BEND, LOG_EVIDENCE, Density, banana, normal, two_modes
 
 from pymc_botorch.errors import OutOfTime
-from pymc_botorch.inference.sampling.adaptive import BASE_SHARE, FIRST_ROUNDS, adapt
-from pymc_botorch.inference.sampling.importance import WeightedDraws
+from pymc_botorch.inference.sampling.methods.adaptive import BASE_SHARE, FIRST_ROUNDS, adapt
+from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 
 WIDE = normal(0, 4)
 AIMED_AT = 2000

@@ -6,7 +6,7 @@ from scipy.stats import multivariate_normal
 from targets import BEND, LOG_EVIDENCE, Density, banana, normal, two_modes
 
 from pymc_botorch.errors import FitError, OutOfTime
-from pymc_botorch.inference.sampling.smc import Population, temper
+from pymc_botorch.inference.sampling.methods.smc import Population, temper
 
 WIDE = normal(0, 4)
 RUNS = 12

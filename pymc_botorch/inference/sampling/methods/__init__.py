@@ -1,0 +1,1 @@
+"""Methods that draw from a density, and their diagnostics."""
