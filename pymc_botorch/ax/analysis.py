@@ -57,7 +57,7 @@ class FitAnalysis(Analysis):
         generation_strategy: GenerationStrategy | None = None,
         adapter: Adapter | None = None,
     ) -> str | None:
-        """Return why there is no surrogate to tell of, or None."""
+        """Return why there is no fitted surrogate, or None."""
         try:
             models_of(extract_relevant_adapter(experiment, generation_strategy, adapter))
         except UserInputError as error:

@@ -40,7 +40,7 @@ def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble],
         no weights by evidence, and it says why.
 
     Raises:
-        InputDataError: If there are less than two models, they are not ensembles with draws of a fit, or their data differ.
+        InputDataError: If there are fewer than two models, they are not ensembles with draws of a fit, or their data differ.
         UnsupportedError: For latent gps, and models that were conditioned on more observations.
 
     Warns:
@@ -66,10 +66,10 @@ def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble],
     by_name = _named(models)
     with botorch_errors():
         check_counts(num_draws=(num_draws, MIN_DRAWS))
+    _check_same_data(by_name)
     candidates = {}
     for name, model in by_name.items():
         candidates[name] = Candidate(_log_densities(name, model, num_draws), _result(model))
-    _check_same_data(by_name)
     comparison = compare_candidates(candidates)
     for name, model in by_name.items():
         if (result := _result(model)) is not None and not result.trusted:

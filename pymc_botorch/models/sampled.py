@@ -47,15 +47,16 @@ class AbstractSampledEnsemble(AbstractEnsemble):
         ``"auto"`` goes from cheap to sure, and takes the first method whose own diagnostics pass:
 
         1. the draws of ``warm_start`` with the weights that the new data give them;
-        2. importance sampling from a mixture that adapts to the posterior, begun at the modes that climbs have found; scouts (a
-           small tempered population) look for others;
+        2. importance sampling from a mixture that adapts to the posterior, begun at the modes that climbs have found; with up to
+           200 observations scouts (a small tempered population) look for others;
         3. tempered sequential Monte Carlo, four runs that check each other, first short, then long;
         4. NUTS, which comes before 3. where there are more than 12 parameters.
 
-        Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are 400 effective draws; chains and runs
-        where R-hat is at most 1.05 and there are 400 effective draws. Where nothing passes within ``max_seconds``, the best draws
-        so far are the model, ``fit_result.trusted`` is False, and a warning says by which numbers. No diagnostic sees a mode that
-        nothing has found.
+        Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are 400 effective draws (of a warm start
+        1000: new ones cost a second), and where the scouts had time; chains and runs where R-hat is at most 1.05, there are 400
+        effective draws, NUTS had no divergence, and the sd between log evidences of SMC's runs is at most 0.5. Where nothing
+        passes within ``max_seconds``, the best draws so far are the model, ``fit_result.trusted`` is False, and a warning gives
+        the diagnostics that failed. No diagnostic sees a mode that nothing has found.
 
         A method of your choice is the only one that is tried, and takes the time that it takes. ``"nuts"`` is nutpie's sampler
         where nutpie is installed, and samples the density that was compiled for this builder once; else PyMC's, which compiles
@@ -66,9 +67,10 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
                 round; importance sampling, chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin
                 at.
-            num_draws: How many draws the model keeps. Up to 64 are chosen so that their moments are those of all draws; more are
-                evenly spaced along their weights. None keeps as many as are effective. 16 is BoTorch's number. The factors of
-                the first GB of them are kept.
+            num_draws: How many draws the model keeps. A few (up to 64; of many observations up to 16) are chosen so that their
+                moments are close to those of all draws; more are evenly spaced along their weights, and repeated where there are
+                fewer. None keeps as many as are effective, which may be thousands. 16 is BoTorch's number. The factors of the
+                first GB of them are kept.
             draws: NUTS draws per chain after tuning.
             tune: NUTS tuning steps per chain.
             chains: Number of NUTS chains.
@@ -77,8 +79,9 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             num_starts: Number of optimisations that look for modes: from the warm start, the mode of the prior, prior draws.
             maxiter: Maximum number of iterations of each optimisation.
             seed: Random seed; None takes one from torch's global generator.
-            max_seconds: Budget of ``"auto"``; None is 60 s. Fits of up to 100 observations mostly take one to five. Only where
-                it ends a fit do the draws depend on the speed of the machine.
+            max_seconds: Budget of ``"auto"``; None is 60 s. Fits of up to 100 observations mostly take one to five. A fit ends soon
+                after it: at most one evaluation later, or one short climb where there was time for nothing. Only then do the
+                draws depend on the speed of the machine.
             strict: Whether draws that would come with a warning are an error instead.
             progressbar: Whether to show what is being done, in fits of more than two seconds.
 
@@ -94,6 +97,14 @@ class AbstractSampledEnsemble(AbstractEnsemble):
 
         Warns:
             FitWarning: If the draws should not be trusted as they are, with the numbers; if the data contradict the priors.
+
+        Example:
+            >>> import torch
+            >>> from pymc_botorch import FullyBayesianPyMCGP
+            >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+            >>> model = FullyBayesianPyMCGP(X, (6 * X).sin()).fit(seed=1)
+            >>> [attempt.method for attempt in model.fit_result.attempts], model.num_mcmc_samples
+            (['importance'], 16)
         """
         self._check_not_given_more()
         seed = int(torch.randint(2**31 - 1, ())) if seed is None else seed

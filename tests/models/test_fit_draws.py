@@ -28,7 +28,8 @@ from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, c
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.build import build
 from pymc_botorch.inference.fit.density import Density
-from pymc_botorch.inference.sampling import attempts, fitting, nuts
+from pymc_botorch.inference.sampling import attempts, fitting
+from pymc_botorch.inference.sampling.methods import nuts
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models import state
 

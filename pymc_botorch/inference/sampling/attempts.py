@@ -167,9 +167,8 @@ def by_nuts(target: Target) -> Attempt:
     by_chain = draws.unconstrained.reshape(draws.chains, -1, draws.unconstrained.shape[1])
     judged = judge(target.density, by_chain, draws.log_density.reshape(by_chain.shape[:2]))
     divergences = int(stats["diverging"].sum())
-    problems = judged.problems + (
-        [f"there {'is' if divergences == 1 else 'are'} {divergences} divergence{'s' * (divergences != 1)}"] if divergences else []
-    )
+    many = "is 1 divergence" if divergences == 1 else f"are {divergences} divergences"
+    problems = judged.problems + ([f"there {many}"] if divergences else [])
     draws = replace(draws, efficiency=judged.efficiency)
     return Attempt("nuts", draws, stats, None, judged.own, judged.of_predictions, divergences, in_words(problems), judged.remark)
 

@@ -16,8 +16,9 @@ from scipy.integrate import trapezoid
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP
 from pymc_botorch.errors import FitError, OutOfTime
-from pymc_botorch.inference.sampling import attempts, budget, fitting, importance, nuts
+from pymc_botorch.inference.sampling import attempts, budget, fitting
 from pymc_botorch.inference.sampling.attempts import by_smc
+from pymc_botorch.inference.sampling.methods import importance, nuts
 
 UNTRUSTED = pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning")
 ERRORS = 4  # standard errors that an estimate may be off
