@@ -81,7 +81,7 @@ def of(surrogate: Any, kind: str = "single", **options: Any) -> Client:
 def test_doubtful_draws_warn_by_metric_and_the_trial_goes_on() -> None:
     client, trials = of(SmoothTrialGP, fit_options=DOUBTFUL), {}
     messages = warned(lambda: trials.update(client.get_next_trials(max_trials=1)), FitWarning)
-    assert re.search(r"^SmoothTrialGP of harvest: The laplace draws may not represent the posterior", messages)
+    assert re.search(r"^SmoothTrialGP of harvest: The draws by Laplace's method may not represent the posterior", messages)
     assert len(trials) == 1
     assert not fitted_models(client)["harvest"].fit_result.trusted
 
@@ -89,7 +89,7 @@ def test_doubtful_draws_warn_by_metric_and_the_trial_goes_on() -> None:
 def test_strict_fits_are_an_error_that_names_the_metric() -> None:
     client = of(SmoothTrialGP, fit_options={**DOUBTFUL, "strict": True})
     with pytest.raises(
-        ModelFittingError, match=r"SmoothTrialGP of harvest: The laplace draws may not represent .*Use method='auto'"
+        ModelFittingError, match=r"SmoothTrialGP of harvest: The draws by Laplace's method may not represent .*Use method='auto'"
     ):
         client.get_next_trials(max_trials=1)
 

@@ -1,7 +1,6 @@
 """Comparison of models of the same data: evidences and weights, PSIS-LOO through ArviZ, and what cannot be compared."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import arviz as az
@@ -139,7 +138,7 @@ def test_draws_of_nuts_have_no_evidence_and_the_table_says_so(models: dict[str, 
     assert compared["sampled"].log_evidence is None
     assert [model.weight for model in compared.models] == [None, None, None]
     assert compared["sampled"].elpd_loo == pytest.approx(compared["smooth"].elpd_loo, abs=1.0)
-    assert "No weights by evidence: nuts gives none of sampled." in repr(compared)
+    assert "No weights by evidence: NUTS gives none of sampled." in repr(compared)
 
 
 @pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning", "ignore:Pareto k:UserWarning")
@@ -153,10 +152,11 @@ def test_improper_priors_compare_with_the_same_only(models: dict[str, FullyBayes
     assert compare([flat, flat]).weights == pytest.approx({"FullyBayesianPyMCGP 0": 0.5, "FullyBayesianPyMCGP 1": 0.5})
 
 
+@pytest.mark.filterwarnings("ignore:Pareto k:UserWarning")
 def test_a_fit_that_is_not_trusted_warns(models: dict[str, FullyBayesianPyMCGP]) -> None:
     with pytest.warns(FitWarning, match="effective draws"):
         doubtful = of(rough).fit("laplace", seed=1, num_proposals=100)
-    with pytest.warns(FitWarning, match=r"The fit of doubtful is not trusted\. The laplace draws may not represent"):
+    with pytest.warns(FitWarning, match=r"The fit of doubtful is not trusted\. The draws by Laplace's method may not represent"):
         compared = compare({"smooth": models["smooth"], "doubtful": doubtful})
     assert compared["doubtful"].trusted is False
     assert "  no" in repr(compared)
@@ -170,10 +170,10 @@ def test_draws_of_pymc_are_compared_by_what_they_predict(models: dict[str, Fully
     with pm.Model() as pm_model:
         gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=pm.LogNormal("ell", -1, 0.7)))
         gp.marginal_likelihood("y", X.numpy(), y, sigma=pm.LogNormal("sigma", -2, 1))
-    read = FullyBayesianPyMCGP.from_fitted(gp, draws, model=pm_model, outcome_transform=scale.eval())
+    read = FullyBayesianPyMCGP.from_fitted(gp, draws, model=pm_model, num_draws=400, outcome_transform=scale.eval())
     compared = compare({"read": read, **models})
     assert compared["read"].method == "pymc"
-    assert compared["read"].elpd_loo == pytest.approx(compared["smooth"].elpd_loo, abs=ELPD)
+    assert compared["read"].elpd_loo == pytest.approx(compared["smooth"].elpd_loo, abs=3 * ELPD)  # a third of the draws
     assert compared.reason == "the draws of read were not made here."
 
 
@@ -230,13 +230,3 @@ def test_a_model_given_more_is_refused(models: dict[str, FullyBayesianPyMCGP]) -
     more = models["smooth"].condition_on_observations(torch.rand(1, 1).double(), torch.rand(1, 1).double())
     with pytest.raises(UnsupportedError, match="conditioned on more observations"):
         compare([models["smooth"], more])
-
-
-def test_the_error_of_several_runs_is_that_of_the_mean_of_their_evidences(models: dict[str, FullyBayesianPyMCGP]) -> None:
-    draws = models["smooth"].state.sample.draws
-    evidences = np.array([0.3, -0.2, 0.1, 0.05])
-    log_density = np.zeros(400)
-    runs = replace(draws, log_density=log_density, log_proposal=-np.repeat(evidences, 100), runs=4, log_normaliser=0.0)
-    assert runs.log_evidence == pytest.approx(logsumexp(evidences) - np.log(4))
-    means = np.exp(evidences)
-    assert runs.log_evidence_error == pytest.approx(means.std(ddof=1) / np.sqrt(4) / means.mean())

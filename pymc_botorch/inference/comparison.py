@@ -171,7 +171,7 @@ def compare_candidates(candidates: Mapping[str, Candidate]) -> Comparison:
 def _why_no_weights(candidates: Mapping[str, Candidate]) -> str | None:
     """Return why the evidences of models cannot be compared, or None if they can be."""
     missing = [
-        f"the draws of {name} were not made here" if one.result is None else f"{one.result.method} gives none of {name}"
+        f"the draws of {name} were not made here" if one.result is None else f"NUTS gives none of {name}"
         for name, one in candidates.items()
         if one.result is None or one.result.log_evidence is None
     ]

@@ -28,7 +28,8 @@ def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble],
     The evidence is the density that a model's priors gave to the data before it saw them; with equal prior probabilities, models
     are as probable as their evidences are large. It depends on priors that the data say little about, and a wide one costs. What
     a model predicts of observations that were left out (``elpd_loo``, stacking weights) does so less. All are of outcomes in
-    the units of the gp.
+    the units of the gp. The default model has a flat prior on its mean: its evidence compares only with that of models that have
+    a flat prior of the same name.
 
     Args:
         models: Fitted models by name, or a sequence, whose names are those of their classes.
@@ -66,10 +67,10 @@ def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble],
     by_name = _named(models)
     with botorch_errors():
         check_counts(num_draws=(num_draws, MIN_DRAWS))
-    _check_same_data(by_name)
     candidates = {}
     for name, model in by_name.items():
         candidates[name] = Candidate(_log_densities(name, model, num_draws), _result(model))
+    _check_same_data(by_name)
     comparison = compare_candidates(candidates)
     for name, model in by_name.items():
         if (result := _result(model)) is not None and not result.trusted:

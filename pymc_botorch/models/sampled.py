@@ -79,9 +79,9 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             num_starts: Number of optimisations that look for modes: from the warm start, the mode of the prior, prior draws.
             maxiter: Maximum number of iterations of each optimisation.
             seed: Random seed; None takes one from torch's global generator.
-            max_seconds: Budget of ``"auto"``; None is 60 s. Fits of up to 100 observations mostly take one to five. A fit ends soon
-                after it: at most one evaluation later, or one short climb where there was time for nothing. Only then do the
-                draws depend on the speed of the machine.
+            max_seconds: Budget of ``"auto"``; None is 60 s. Fits of up to 100 observations mostly take one to five. A fit ends
+                soon after it: at most one evaluation later, or one short climb where there was time for nothing. Only then do
+                the draws depend on the speed of the machine.
             strict: Whether draws that would come with a warning are an error instead.
             progressbar: Whether to show what is being done, in fits of more than two seconds.
 

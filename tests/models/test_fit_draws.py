@@ -28,7 +28,7 @@ from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, cache_clear, c
 from pymc_botorch.errors import FitError
 from pymc_botorch.inference.build import build
 from pymc_botorch.inference.fit.density import Density
-from pymc_botorch.inference.sampling import attempts, fitting
+from pymc_botorch.inference.sampling import attempts, fitting, target
 from pymc_botorch.inference.sampling.methods import nuts
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models import state
@@ -212,7 +212,7 @@ def test_auto_goes_on_where_old_draws_do_not_pass(sampled: FullyBayesianPyMCGP) 
     assert elsewhere.fit_result.method == "importance"
     assert elsewhere.fit_result.trusted
     assert re.search(
-        r"reweighted: (Pareto k is|there are \d+ effective draws, fewer than 400).*; importance: passed",
+        r"reweighted: (hardly any draw|Pareto k is|there are \d+ effective draws, fewer than 400).*; importance: passed",
         elsewhere.fit_result.reason,
     )
 
@@ -221,13 +221,13 @@ def test_few_draws_warn_with_their_numbers() -> None:
     fitted = model()
     with pytest.warns(
         FitWarning,
-        match=r"The nuts draws may not represent the posterior: .*effective sample size is \d+ of 40 draws.*Sample longer",
+        match=r"The draws by NUTS may not represent the posterior: .*effective sample size is \d+ of 40 draws.*Sample longer",
     ) as caught:
         fitted.fit("nuts", draws=20, tune=20, chains=2, seed=0, progressbar=False)
     assert len(caught) == 1
     assert caught[0].filename == __file__
     assert fitted.fit_result.warning == str(caught[0].message)
-    with pytest.warns(FitWarning, match=r"The laplace draws may not represent the posterior: .*Use method='auto'"):
+    with pytest.warns(FitWarning, match=r"The draws by Laplace's method may not represent the posterior: .*Use method='auto'"):
         model().fit("laplace", num_proposals=100, seed=0)
 
 
@@ -282,7 +282,7 @@ def test_auto_goes_on_where_a_method_fails(monkeypatch: pytest.MonkeyPatch, samp
     def fails(*_: Any) -> None:
         raise FitError("None of 5 starts")
 
-    monkeypatch.setattr(attempts, "modes", fails)
+    monkeypatch.setattr(target, "modes", fails)
     with pytest.raises(ModelFittingError, match="None of 5 starts"):
         model().fit("laplace")
     assert model().fit(seed=1).fit_result.reason == "importance: passed"  # which does without modes

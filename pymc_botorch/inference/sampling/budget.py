@@ -34,6 +34,11 @@ class Budget:
         """Seconds that are left, not below zero."""
         return max(self.seconds - self.spent, 0.0)
 
+    @property
+    def shows(self) -> str | None:
+        """What is shown now."""
+        return None if self._bar is None else self._bar.tasks[0].description
+
     def check(self) -> None:
         """Raise ``OutOfTime`` where nothing is left; from two seconds on, show what the fit is doing."""
         if self.spent > self.seconds:

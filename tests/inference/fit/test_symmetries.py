@@ -11,7 +11,7 @@ from botorch import settings
 from torch import Tensor
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP
-from pymc_botorch.inference.sampling import attempts
+from pymc_botorch.inference.sampling import attempts, judging
 from pymc_botorch.inference.sampling.methods.convergence import Convergence
 
 VARIETIES = 4
@@ -105,10 +105,10 @@ def test_chains_of_one_model_are_kept_and_judged_by_what_they_predict(monkeypatc
     monkeypatch.setattr(attempts, "nuts", nuts_once)
     result = model.fit("nuts", **CHAINS).fit_result
     assert set(np.sign(model.draws["size"])) == {-1.0, 1.0}  # chains on either side
-    assert result.r_hat > attempts.MAX_R_HAT
-    assert result.r_hat_of_predictions < attempts.MAX_R_HAT
+    assert result.r_hat > judging.MAX_R_HAT
+    assert result.r_hat_of_predictions < judging.MAX_R_HAT
     assert result.warning is None
-    monkeypatch.setattr(attempts, "of_predictions", lambda *_: Convergence(5.0, 1.6, 400))
+    monkeypatch.setattr(judging, "of_predictions", lambda *_: Convergence(5.0, 1.6, 400))
     with pytest.warns(FitWarning, match=r"R-hat is 1\.60"):
         model.fit("nuts", **CHAINS)
 

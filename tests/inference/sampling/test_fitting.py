@@ -16,7 +16,7 @@ from scipy.integrate import trapezoid
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP
 from pymc_botorch.errors import FitError, OutOfTime
-from pymc_botorch.inference.sampling import attempts, budget, fitting
+from pymc_botorch.inference.sampling import attempts, budget, fitting, judging
 from pymc_botorch.inference.sampling.attempts import by_smc
 from pymc_botorch.inference.sampling.methods import importance, nuts
 
@@ -61,7 +61,7 @@ def ended(*_: Any, **__: Any) -> Any:
 def refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """No number of effective draws is enough."""
     monkeypatch.setattr(importance, "MIN_EFFECTIVE_SIZE", UNREACHABLE)
-    monkeypatch.setattr(attempts, "MIN_EFFECTIVE_SIZE", UNREACHABLE)
+    monkeypatch.setattr(judging, "MIN_EFFECTIVE_SIZE", UNREACHABLE)
     monkeypatch.setitem(fitting.WAYS, "smc", TINY_SMC)
     monkeypatch.setattr(fitting, "LONGER_SMC", TINY_SMC)
 
@@ -70,7 +70,7 @@ def names(fitted: FullyBayesianPyMCGP) -> list[str]:
     return [one.method for one in fitted.fit_result.attempts]
 
 
-def test_auto_trusts_its_draws_where_nuts_did_not_mix() -> None:
+def test_auto_trusts_its_draws_of_a_few_points_in_many_inputs() -> None:
     generator = torch.Generator().manual_seed(0)
     X = torch.rand(12, 6, dtype=torch.double, generator=generator)
     Y = Hartmann(dim=6)(X)[:, None]
@@ -108,8 +108,8 @@ def test_the_evidence_is_that_of_quadrature() -> None:
 
 def test_importance_and_smc_agree_on_the_evidence_also_of_old_draws_with_new_weights() -> None:
     results = [model(11).fit(method, seed=3).fit_result for method in ("importance", "smc")]
-    results += [model(11).fit("auto", model().fit(method, seed=3), seed=3).fit_result for method in ("importance", "smc")]
-    assert [result.method for result in results] == ["importance", "smc", "reweighted", "reweighted"]
+    results.append(model(11).fit("auto", model().fit("importance", seed=3), seed=3).fit_result)
+    assert [result.method for result in results] == ["importance", "smc", "reweighted"]
     for result in results[1:]:
         error = np.hypot(result.log_evidence_error, results[0].log_evidence_error)
         assert result.log_evidence == pytest.approx(results[0].log_evidence, abs=ERRORS * error)
@@ -165,7 +165,9 @@ def test_nuts_ends_with_the_budget(installed: bool, monkeypatch: pytest.MonkeyPa
 
 def test_where_time_ends_in_smc_the_draws_of_importance_sampling_are_kept(refused: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "temper", ended)
-    with pytest.warns(FitWarning, match=r"The importance draws may not represent the posterior: there are \d+ effective draws"):
+    with pytest.warns(
+        FitWarning, match=r"The draws by importance sampling may not represent the posterior: there are \d+ effective draws"
+    ):
         fitted = model().fit(seed=0)
     assert names(fitted) == ["importance", "smc"]
     assert fitted.fit_result.attempts[1].ess is None
@@ -185,7 +187,7 @@ def test_the_best_of_attempts_that_did_not_pass_is_kept(refused: None) -> None:
 @UNTRUSTED
 def test_draws_that_are_better_are_kept_though_they_are_fewer(refused: None, monkeypatch: pytest.MonkeyPatch) -> None:
     weighted = attempts.adapt
-    monkeypatch.setattr(attempts, "adapt", lambda *arguments: (weighted(*arguments)[0], 1.3))  # a Pareto k above one
+    monkeypatch.setattr(attempts, "adapt", lambda *arguments: weighted(*arguments)._replace(k=1.3))  # too large
     fitted = model().fit(seed=0, draws=20, tune=20, chains=2, progressbar=False)
     assert fitted.fit_result.method == "smc"
     assert fitted.fit_result.ess < fitted.fit_result.attempts[0].ess
@@ -205,6 +207,50 @@ def test_gradients_come_before_populations_where_there_are_many_parameters(
     fitted = FullyBayesianPyMCGP(*raw_data(6, d), build_gp=build_gp).fit(seed=0)
     assert names(fitted) == order
     assert fitted.fit_result.attempts[0][:3] == ("importance", "It failed", None)
+
+
+def far_from_the_initial_point(X: Any, y: Any) -> pm.gp.Marginal:
+    """Build a model whose potential rules out PyMC's initial point and the prior's mode."""
+    ell = pm.LogNormal("ell", -1, 0.7)
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=ell))
+    pm.Potential("long", pm.math.switch(ell > 0.6, 0.0, -np.inf))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("sigma", -2, 1))
+    return gp
+
+
+@UNTRUSTED
+def test_no_time_gives_a_model_where_the_first_start_has_no_density_too() -> None:
+    fitted = model(build_gp=far_from_the_initial_point).fit(max_seconds=1e-4, seed=0)
+    assert not fitted.fit_result.trusted
+    assert (fitted.draws["ell"] > 0.6).all()
+
+
+def test_progress_is_shown_while_a_method_runs_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "SHOWN_AFTER", 0.0)
+    shown = budget.Budget(60, show=True)
+    shown.check()
+    assert shown.shows is None
+    shown.say("Sampling hyperparameters: importance")
+    shown.check()
+    shown.say("Sampling hyperparameters: smc")
+    assert shown.shows == "Sampling hyperparameters: smc"
+    shown.close()
+    assert shown.shows is None
+    hidden = budget.Budget(60, show=False)
+    hidden.say("Sampling hyperparameters: smc")
+    hidden.check()
+    assert hidden.shows is None
+
+
+def test_the_effective_size_of_smc_is_that_of_its_chains() -> None:
+    """Means of independent runs differ by as much as it says, within what few runs can tell."""
+    fits = [model(8, of_one_parameter).fit("smc", seed=seed, num_draws=2) for seed in range(8)]
+    draws = [np.log(fitted.idata["weighted_posterior"]["ell"].to_numpy().ravel()) for fitted in fits]
+    weights = [np.exp(fitted.idata["weights"]["log_weight"].to_numpy().ravel()) for fitted in fits]
+    means = [w @ x for w, x in zip(weights, draws, strict=True)]
+    size = np.mean([x.var() for x in draws]) / np.var(means, ddof=1)
+    said = np.median([fitted.fit_result.ess for fitted in fits])
+    assert said < 6 * size
 
 
 def test_a_density_that_is_finite_nowhere_gives_no_model() -> None:

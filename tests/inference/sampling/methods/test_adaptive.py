@@ -35,7 +35,7 @@ class Counted:
 
 @pytest.mark.parametrize("scouts", [None, SCOUTS], ids=str)
 def test_a_bent_ridge_has_its_moments_and_evidence(scouts: tuple[int, int] | None, rng: np.random.Generator) -> None:
-    draws, k = adapt(banana, normal(0, 1), WIDE, AIMED_AT, scouts, rng)
+    draws, k, _ = adapt(banana, normal(0, 1), WIDE, AIMED_AT, scouts, rng)
     assert k < 0.5
     assert draws.effective_size >= AIMED_AT
     mean, variance = moments(draws)
@@ -50,7 +50,7 @@ def test_a_bent_ridge_has_its_moments_and_evidence(scouts: tuple[int, int] | Non
 def test_scouts_find_a_mode_that_no_climb_has(share: float, rng: np.random.Generator) -> None:
     target, begun = two_modes(7.0, share), normal(0, 0.5)
     begun = type(begun)(begun.centres - [7.0, 0.0], begun.roots, begun.shares)  # on the left mode
-    draws, k = adapt(target, begun, WIDE, AIMED_AT, SCOUTS, rng)
+    draws, k, _ = adapt(target, begun, WIDE, AIMED_AT, SCOUTS, rng)
     assert k < 0.5
     assert np.exp(draws.log_weights) @ (draws.unconstrained[:, 0] > 0) == pytest.approx(share, abs=0.05)
     assert draws.log_evidence == pytest.approx(LOG_EVIDENCE, abs=ERRORS * draws.log_evidence_error)
@@ -58,7 +58,7 @@ def test_scouts_find_a_mode_that_no_climb_has(share: float, rng: np.random.Gener
 
 def test_weights_are_over_the_average_of_all_rounds(rng: np.random.Generator) -> None:
     """Each round has the wide distribution's share, so that weights of a density below it are bounded."""
-    draws, _ = adapt(lambda U: WIDE.log_density(U), normal(3, 0.1), WIDE, AIMED_AT, None, rng)
+    draws, _, _ = adapt(lambda U: WIDE.log_density(U), normal(3, 0.1), WIDE, AIMED_AT, None, rng)
     ratios = draws.log_density - draws.log_proposal
     assert ratios.max() <= -np.log(BASE_SHARE) + 1e-9
     assert draws.log_evidence == pytest.approx(0, abs=ERRORS * draws.log_evidence_error)
@@ -68,7 +68,7 @@ def test_points_of_density_zero_have_no_weight(rng: np.random.Generator) -> None
     def half(U: np.ndarray) -> np.ndarray:
         return np.where(U[:, 0] > 0, banana(U), -np.inf)
 
-    draws, k = adapt(half, normal(0, 1), WIDE, AIMED_AT, SCOUTS, rng)
+    draws, k, _ = adapt(half, normal(0, 1), WIDE, AIMED_AT, SCOUTS, rng)
     assert k < 0.7
     assert np.exp(draws.log_weights) @ (draws.unconstrained[:, 0] > 0) == pytest.approx(1)
     assert draws.log_evidence == pytest.approx(LOG_EVIDENCE - np.log(2), abs=ERRORS * draws.log_evidence_error)
@@ -83,18 +83,20 @@ def test_a_density_that_the_first_mixture_is_close_to_takes_few_evaluations(rng:
 
 def test_where_time_ends_the_draws_so_far_are_kept(rng: np.random.Generator) -> None:
     ended = Counted(banana, most=sum(FIRST_ROUNDS[:2]))
-    draws, _ = adapt(ended, normal(2, 1), WIDE, 10**6, None, rng)
+    draws, _, _ = adapt(ended, normal(2, 1), WIDE, 10**6, None, rng)
     assert len(draws.log_weights) == sum(FIRST_ROUNDS[:2])
     assert draws.log_evidence == pytest.approx(LOG_EVIDENCE, abs=1)
     with pytest.raises(OutOfTime, match="The budget of 1 s has ended"):
         adapt(Counted(banana, most=10), normal(2, 1), WIDE, 10**6, None, rng)
 
 
-def test_where_time_ends_among_scouts_the_draws_so_far_are_kept(rng: np.random.Generator) -> None:
-    ended = Counted(banana, most=sum(FIRST_ROUNDS) + 500)
-    draws, k = adapt(ended, normal(0, 1), WIDE, 800, SCOUTS, rng)
+@pytest.mark.parametrize("most", [sum(FIRST_ROUNDS), sum(FIRST_ROUNDS) + 500], ids=["before the scouts", "among the scouts"])
+def test_where_the_scouts_have_no_time_the_draws_do_not_pass_for_searched(most: int, rng: np.random.Generator) -> None:
+    draws, k, searched = adapt(Counted(banana, most), normal(0, 1), WIDE, 800, SCOUTS, rng)
     assert len(draws.log_weights) == sum(FIRST_ROUNDS)
     assert k < 0.7
+    assert not searched
+    assert adapt(banana, normal(0, 1), WIDE, 800, SCOUTS, rng).searched
 
 
 def test_the_same_seed_gives_the_same_draws() -> None:
