@@ -1,6 +1,7 @@
 """PyMC infers, BoTorch chooses: PyMC Gaussian processes as BoTorch models."""
 
 __all__ = [
+    "ComparedModel",
     "Comparison",
     "FitResult",
     "FitWarning",
@@ -29,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from pymc_botorch.config import config
 from pymc_botorch.errors import FitWarning
 from pymc_botorch.graph.compiling.cache import cache_clear, cache_info, wait_for_numba
-from pymc_botorch.inference.comparison import Comparison
+from pymc_botorch.inference.comparison import ComparedModel, Comparison
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients

@@ -73,8 +73,7 @@ class Comparison:
         reason: Why there are no weights by evidence, or None.
 
     Example:
-        >>> from pymc_botorch import Comparison
-        >>> from pymc_botorch.inference.comparison import ComparedModel
+        >>> from pymc_botorch import ComparedModel, Comparison
         >>> smooth = ComparedModel("smooth", -6.4, 0.1, 0.88, 14.3, 3.5, 1.0, 0, "importance", True)
         >>> rough = ComparedModel("rough", -8.4, 0.1, 0.12, 5.7, 3.0, 0.0, 0, "importance", True)
         >>> comparison = Comparison((smooth, rough), num_observations=15, reason=None)

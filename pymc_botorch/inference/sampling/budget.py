@@ -44,9 +44,18 @@ class Budget:
         if self.spent > self.seconds:
             raise OutOfTime(f"The budget of {self.seconds:.3g} s has ended.")
         if self._show and self._doing and self._bar is None and self.spent > SHOWN_AFTER:
-            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # slow to import
+            self._begin_to_show()
 
-            self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), transient=True)
+    def _begin_to_show(self) -> None:
+        """Show a line in a terminal or a notebook, and nothing in logs."""
+        from rich import get_console  # slow to import, as what follows
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = get_console()
+        self._show = console.is_terminal or console.is_jupyter
+        if self._show:
+            columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+            self._bar = Progress(*columns, console=console, transient=True)
             self._bar.start()
             self._bar.add_task(self._doing, total=None)
 

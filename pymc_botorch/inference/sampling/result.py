@@ -53,6 +53,14 @@ class SamplingResult:
         linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
         improper_priors: Names of the hyperparameters with an improper prior.
+
+    Example:
+        >>> import torch
+        >>> from pymc_botorch import FullyBayesianPyMCGP
+        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+        >>> result = FullyBayesianPyMCGP(X, (6 * X).sin()).fit(seed=1).fit_result
+        >>> result.trusted, result.reason
+        (True, 'importance: passed')
     """
 
     method: Source

@@ -12,6 +12,7 @@ import torch
 from botorch.exceptions.errors import InputDataError, ModelFittingError
 from botorch.test_functions import Hartmann
 from quadrature import raw_data, two
+from rich.console import Console
 from scipy.integrate import trapezoid
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP
@@ -227,6 +228,11 @@ def test_no_time_gives_a_model_where_the_first_start_has_no_density_too() -> Non
 
 def test_progress_is_shown_while_a_method_runs_and_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "SHOWN_AFTER", 0.0)
+    in_a_log = budget.Budget(60, show=True)
+    in_a_log.say("Sampling hyperparameters: importance")
+    in_a_log.check()
+    assert in_a_log.shows is None
+    monkeypatch.setattr(Console, "is_terminal", True)
     shown = budget.Budget(60, show=True)
     shown.check()
     assert shown.shows is None

@@ -40,9 +40,9 @@ MANY_PARAMETERS = 12
 HOPELESS_ROUND, HOPELESS_SIZE = 7, 50
 """Round after which, and number of effective draws below which, no mixture comes close to a posterior of many parameters."""
 MAX_SCOUTINGS = 4
-UNSEEN = 3.0
+UNSEEN = 2.0
 """Log weight of a scout, above that of an average draw, from which the mixtures have not seen the region where it is."""
-NEW_FRACTION = 0.01
+NEW_FRACTION = 0.003
 """Part of the scouts that makes a region worth a component."""
 MAX_GROUPS = 4
 """Number of components that one population of scouts adds."""
