@@ -72,6 +72,8 @@ def adapt(
     aimed_at: int,
     scouts: tuple[int, int] | None,
     rng: np.random.Generator,
+    *,
+    larger: float = 1.0,
 ) -> Adapted:
     """Return weighted draws, Pareto's ``k`` of their weights, and whether other modes were looked for.
 
@@ -84,6 +86,7 @@ def adapt(
         aimed_at: Effective sample size at which rounds end.
         scouts: Number of ancestors of the scouts, and of states of each of their chains; None sends none.
         rng: Source of random numbers.
+        larger: What the number of draws in each round, and of scouts, is multiplied by.
 
     Raises:
         OutOfTime: If time ends before the first round does.
@@ -92,7 +95,8 @@ def adapt(
     searched = scouts is None
     for i in range(MAX_ROUNDS):
         try:
-            rounds.add(mixture, FIRST_ROUNDS[i] if i < len(FIRST_ROUNDS) else DRAWS_PER_ROUND, at_all, rng)
+            count = FIRST_ROUNDS[i] if i < len(FIRST_ROUNDS) else DRAWS_PER_ROUND
+            rounds.add(mixture, int(larger * count), at_all, rng)
         except OutOfTime:
             if i == 0:
                 raise
@@ -111,7 +115,7 @@ def adapt(
         if scouts is not None and remaining and (i in SCOUTED_ROUNDS or (done and i > SCOUTED_ROUNDS[0])):
             remaining -= 1
             try:
-                found = _found_by_scouts(at_all, base, scouts, rounds, rng)
+                found = _found_by_scouts(at_all, base, (int(larger * scouts[0]), scouts[1]), rounds, rng)
             except OutOfTime:
                 break
             except FitError:
