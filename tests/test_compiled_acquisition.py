@@ -52,7 +52,7 @@ def data(n: int = 14) -> tuple[Tensor, Tensor]:
 def model(kind: str = "point") -> PyMCGP:
     X, Y = data()
     if kind == "draws":
-        return FullyBayesianPyMCGP(X, Y, input_transform=Normalize(D)).fit(method="laplace", seed=1)
+        return FullyBayesianPyMCGP(X, Y, input_transform=Normalize(D)).fit(seed=1)
     return PyMCGP(X, Y, input_transform=Normalize(D)).fit()
 
 

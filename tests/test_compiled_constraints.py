@@ -43,7 +43,7 @@ def second(kind: str = "point") -> PyMCGP:
     X, transform = data()[0], Normalize(of_one.D, bounds=BOUNDS)
     Y = X.cos().sum(-1, keepdim=True)
     if kind == "draws":
-        return FullyBayesianPyMCGP(X, Y, input_transform=transform).fit(method="laplace", seed=2)
+        return FullyBayesianPyMCGP(X, Y, input_transform=transform).fit(seed=2)
     return PyMCGP(X, Y, input_transform=transform).fit()
 
 

@@ -83,7 +83,7 @@ def test_parameters_have_any_shape() -> None:
 def test_draws_are_averaged(log: bool) -> None:
     """Logarithms as such."""
     Z, Y = data()
-    model = FullyBayesianPyMCGP(Z / SCALE, Y).fit(method="laplace", seed=1)
+    model = FullyBayesianPyMCGP(Z / SCALE, Y).fit(seed=1)
     X = points() / SCALE
     acqf = FormulaAcquisitionFunction(model, lambda m, s, X, best: log_expected_improvement(m, s, best), log=log, best=9.0)
     original = LogExpectedImprovement(model, best_f=9.0)
