@@ -28,6 +28,8 @@ EFFORT = {60: (4000, (50, 20)), 200: (2000, (25, 16))}
 EFFORT_OF_MORE = (1000, None)
 FEW_PARAMETERS = 6
 """Number of parameters from which the effort grows with its square: fewer draws left out a part of posteriors of nine and ten."""
+MOST_LARGER = 2.0
+"""The root of what the effort is multiplied by at most, where there are many parameters."""
 MAX_REWEIGHTED = 6000
 """Number of draws of a warm start that are weighted anew."""
 GOOD_SIZE = 1000.0
@@ -106,7 +108,7 @@ def by_importance(target: Target) -> Attempt:
     if target.old is not None:
         first = joined((0.5, first), (0.5, _around(target.old)))
     aimed_at, scouts = next((how for most, how in EFFORT.items() if n <= most), EFFORT_OF_MORE)
-    larger = max(len(density.support) / FEW_PARAMETERS, 1.0) ** 2
+    larger = float(np.clip(len(density.support) / FEW_PARAMETERS, 1.0, MOST_LARGER)) ** 2
     found = adapt(density.at_all, first, base, int(larger * aimed_at), scouts, target.rng(1), larger=larger)
     attempt = _weighted("importance", found.draws, found.k)
     if found.searched:
