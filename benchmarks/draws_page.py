@@ -42,9 +42,10 @@ interval from. `strict=True` raises `ModelFittingError` instead, for a script th
 nothing has visited: trust is a matter of frequency, measured below.
 
 **Evidence.** Importance sampling and SMC estimate the log evidence with its error (`fit_result.log_evidence`,
-`.log_evidence_error`); NUTS does not. The error is that of the weights: of nine and ten parameters, evidences were up to 0.1 below
-those of ten times as many draws. `pymc_botorch.compare(models)` makes a table of it. It compares models of the same outcomes in the same units, with proper priors: a flat
-prior, such as that of the default model's mean, leaves a constant that only models with the same flat prior share.
+`.log_evidence_error`); NUTS does not. The error is that of the weights: of nine and ten parameters, evidences were up to 0.1
+below those of ten times as many draws. `pymc_botorch.compare(models)` makes a table of it. Evidence compares models of the same
+outcomes in the same units, with proper priors: a flat prior, such as that of the default model's mean, leaves a constant that
+only models with the same flat prior share.
 """
 
 

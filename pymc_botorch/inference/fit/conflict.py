@@ -22,7 +22,8 @@ from pymc_botorch.inference.left_out import left_out
 MAX_PRIOR_SDS = 4.0
 """Distance of an unconstrained hyperparameter from its prior median above which it is in conflict with the prior."""
 MIN_DENSITY_DROP = 8.0
-"""Least fall of the prior's log density over that distance, that of a normal distribution: some priors are highest at a bound."""
+"""Least fall of the prior's log density over that distance, that of a normal distribution, on either scale of the parameter: some
+priors are highest at a bound, and others have tails (half-Cauchy) that fall slowly on the unconstrained one."""
 SMALL_OUTCOME = 0.05
 """Sd of the outcome, in prior sds of the function, above which the units are right: data with little noise are no conflict."""
 MIN_LEFT_OUT = 4
@@ -96,11 +97,11 @@ def _far_from_prior(density: Density, prior: Prior, u: np.ndarray) -> str | None
     side = np.where(distance > 0, prior.above, prior.below)
     sds = np.divide(np.abs(distance), side, out=np.zeros_like(u), where=side > 0)
     far = [i for i in np.argsort(-sds) if sds[i] > MAX_PRIOR_SDS]
-    alone = density.without_data() if far else None
+    priors = [density.without_data(jacobian=jacobian) for jacobian in (False, True)] if far else []
     for i in far:
         typical = u.copy()
         typical[i] = prior.centre[i]
-        if alone is None or alone(typical)[0] - alone(u)[0] < MIN_DENSITY_DROP:
+        if min(alone(typical)[0] - alone(u)[0] for alone in priors) < MIN_DENSITY_DROP:
             continue
         if distance[i] < 0 and _is_harmless_noise(_given(density, typical), _given(density, u)):
             continue

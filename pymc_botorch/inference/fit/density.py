@@ -87,9 +87,9 @@ class Density:
         """Return the constrained value of a parameter, for a message."""
         return np.array2string(self.constrained(u)[name], precision=3, threshold=6, edgeitems=2)
 
-    def without_data(self) -> "Density":
-        """Return the density of the prior, without Jacobian."""
-        return Density(self.built, self.data.without_observations(), self.tier, jacobian=False)
+    def without_data(self, *, jacobian: bool = False) -> "Density":
+        """Return the density of the prior, with or without Jacobian."""
+        return Density(self.built, self.data.without_observations(), self.tier, jacobian=jacobian)
 
 
 def flatten(parts: Iterable[np.ndarray]) -> np.ndarray:

@@ -183,3 +183,21 @@ def test_natural_units_beside_a_transform_that_takes_them_away_warn(transforms: 
     given = {name: value() for name, value in transforms.items()}
     with pytest.warns(InputDataWarning, match=named):
         field_gp(in_the_field, PyMCGP, "natural")(tensor(X), tensor(y)[:, None], **given)
+
+
+def of_half_cauchy_relevances(X: Any, y: Any) -> pm.gp.Marginal:
+    """Build SAAS's prior: of most inputs the inverse squared lengthscale is small, of a few it is very large."""
+    tau, relevance = pm.HalfCauchy("tau", 0.1), pm.HalfCauchy("relevance", 1, dims="feature")
+    gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(X.type.shape[1], ls=1 / pm.math.sqrt(tau * relevance)))
+    gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("noise", -2, 1))
+    return gp
+
+
+@pytest.mark.filterwarnings("ignore::pymc_botorch.FitWarning")
+def test_a_heavy_tail_is_no_conflict() -> None:
+    X = torch.quasirandom.SobolEngine(4, scramble=True, seed=1).draw(30, dtype=torch.double)
+    noise = torch.randn(30, 1, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+    model = FullyBayesianPyMCGP(X, (6 * X[:, :1]).sin() + 0.05 * noise, build_gp=of_half_cauchy_relevances)
+    model.fit("laplace", num_proposals=400, seed=0)
+    assert np.median(model.draws["relevance"][:, 0]) > 100  # five prior sds above the median
+    assert "contradict" not in (model.fit_result.warning or "")
