@@ -279,7 +279,7 @@ def test_an_interrupt_of_pymcs_sampler_is_one(monkeypatch: pytest.MonkeyPatch, s
 
 
 def test_auto_goes_on_where_a_method_fails(monkeypatch: pytest.MonkeyPatch, sampled: FullyBayesianPyMCGP) -> None:
-    def fails(*_: Any) -> None:
+    def fails(*_: Any, **__: Any) -> None:
         raise FitError("None of 5 starts")
 
     monkeypatch.setattr(target, "modes", fails)

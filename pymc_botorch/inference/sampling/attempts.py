@@ -31,7 +31,7 @@ FEW_PARAMETERS = 6
 MOST_LARGER = 2.0
 """The root of what the effort is multiplied by at most, where there are many parameters."""
 MAX_REWEIGHTED = 6000
-"""Number of draws of a warm start that are weighted anew."""
+"""Number of draws of a warm start that are weighted anew, of a few parameters."""
 GOOD_SIZE = 1000.0
 """Effective size of draws weighted anew below which new ones are drawn: it costs seconds."""
 SHORT_CLIMB = 50
@@ -89,8 +89,9 @@ def reweight(target: Target) -> Attempt:
     """Weigh the original draws of the warm start for the new data, not those that earlier weights resampled."""
     old = target.old
     assert old is not None  # a caller's mistake
-    if len(old.log_weights) > MAX_REWEIGHTED and old.chains == 1:
-        old = old.some(np.sort(target.rng(0).permutation(len(old.log_weights))[:MAX_REWEIGHTED]))
+    most = int(_effort(target) * MAX_REWEIGHTED)
+    if len(old.log_weights) > most and old.chains == 1:
+        old = old.some(np.sort(target.rng(0).permutation(len(old.log_weights))[:most]))
     return _weighted("reweighted", *old.reweighted(target.density.at_all(old.unconstrained)))
 
 
@@ -108,7 +109,7 @@ def by_importance(target: Target) -> Attempt:
     if target.old is not None:
         first = joined((0.5, first), (0.5, _around(target.old)))
     aimed_at, scouts = next((how for most, how in EFFORT.items() if n <= most), EFFORT_OF_MORE)
-    larger = float(np.clip(len(density.support) / FEW_PARAMETERS, 1.0, MOST_LARGER)) ** 2
+    larger = _effort(target)
     found = adapt(density.at_all, first, base, int(larger * aimed_at), scouts, target.rng(1), larger=larger)
     attempt = _weighted("importance", found.draws, found.k)
     if found.searched:
@@ -176,6 +177,11 @@ def by_nuts(target: Target) -> Attempt:
     problems = judged.problems + ([f"there {many}"] if divergences else [])
     draws = replace(draws, efficiency=judged.efficiency)
     return Attempt("nuts", draws, stats, None, judged.own, judged.of_predictions, divergences, in_words(problems), judged.remark)
+
+
+def _effort(target: Target) -> float:
+    """Return how many times as many draws are made as of a few parameters."""
+    return float(np.clip(len(target.density.support) / FEW_PARAMETERS, 1.0, MOST_LARGER)) ** 2
 
 
 def _weighted(method: Source, draws: WeightedDraws, k: float) -> Attempt:

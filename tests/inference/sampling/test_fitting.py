@@ -188,7 +188,8 @@ def test_the_best_of_attempts_that_did_not_pass_is_kept(refused: None) -> None:
 @UNTRUSTED
 def test_draws_that_are_better_are_kept_though_they_are_fewer(refused: None, monkeypatch: pytest.MonkeyPatch) -> None:
     weighted = attempts.adapt
-    monkeypatch.setattr(attempts, "adapt", lambda *arguments: weighted(*arguments)._replace(k=1.3))  # too large
+    too_large = {"k": 1.3}
+    monkeypatch.setattr(attempts, "adapt", lambda *arguments, **options: weighted(*arguments, **options)._replace(**too_large))
     fitted = model().fit(seed=0, draws=20, tune=20, chains=2, progressbar=False)
     assert fitted.fit_result.method == "smc"
     assert fitted.fit_result.ess < fitted.fit_result.attempts[0].ess
