@@ -53,7 +53,7 @@ class AbstractSampledEnsemble(AbstractEnsemble):
         4. NUTS, which comes before 3. where there are more than 12 parameters.
 
         Weights pass where Pareto's k is below ``min(1 - 1 / log10(S), 0.7)`` and there are 400 effective draws (of a warm start
-        1000: new ones cost a second), and where the scouts had time; chains and runs where R-hat is at most 1.05, there are 400
+        600: new ones cost a second), and where the scouts had time; chains and runs where R-hat is at most 1.05, there are 400
         effective draws, NUTS had no divergence, and the sd between log evidences of SMC's runs is at most 0.5. Where nothing
         passes within ``max_seconds``, the best draws so far are the model, ``fit_result.trusted`` is False, and a warning gives
         the diagnostics that failed. No diagnostic sees a mode that nothing has found.

@@ -32,7 +32,7 @@ MOST_LARGER = 2.0
 """The root of what the effort is multiplied by at most, where there are many parameters."""
 MAX_REWEIGHTED = 6000
 """Number of draws of a warm start that are weighted anew, of a few parameters."""
-GOOD_SIZE = 1000.0
+GOOD_SIZE = 600.0
 """Effective size of draws weighted anew below which new ones are drawn: it costs seconds."""
 SHORT_CLIMB = 50
 """Number of iterations of a climb where time has run out."""
