@@ -760,6 +760,42 @@ def test_vectorised_solves_and_products_can_be_folded(what: str) -> None:
     assert not batched(*fold_batches([vectorised]))
 
 
+def test_stacks_of_diagonal_and_identity_matrices_can_be_written_out() -> None:
+    from pytensor.tensor.basic import AllocDiag, Eye
+    from pytensor.tensor.blockwise import Blockwise
+
+    from pymc_botorch.graph.rewrites.plain import write_out_diagonals
+
+    x = pt.vector("x", dtype="float64")
+    K = pt.outer(x, x)
+    stack = pt.matrix("stack", dtype="float64")
+    vectorised = vectorize_graph([pt.diag(x) + K, K + pt.identity_like(K)], {x: stack})
+
+    def stacked(expressions: list[pt.TensorVariable]) -> set[type]:
+        found = (core(node) for expression in expressions for node in nodes(expression) if isinstance(node.op, Blockwise))
+        return {type(op) for op in found} & {AllocDiag, Eye}
+
+    assert stacked(vectorised) == {AllocDiag, Eye}
+    written = write_out_diagonals(vectorised)
+    assert not stacked(written)
+    values = np.array([[1.0, 2.0], [3.0, 5.0]])
+    products = values[:, :, None] * values[:, None, :]
+    diagonals = np.eye(2) * values[:, None, :]
+    for one, expected in zip(written, (diagonals + products, products + np.eye(2)), strict=True):
+        np.testing.assert_allclose(one.eval({stack: values}), expected)
+
+
+def test_checks_of_parameters_have_a_density_and_conditions() -> None:
+    from pymc.logprob.utils import CheckParameterValue
+
+    spread = pt.scalar("spread", dtype="float64")
+    log_density = pm.logp(pm.Normal.dist(0, spread), 0.3)
+    (check,) = (node for node in nodes(log_density) if isinstance(node.op, CheckParameterValue))
+    value, *conditions = check.inputs
+    assert value.type.dtype == check.outputs[0].type.dtype == "float64"
+    assert [condition.type.dtype for condition in conditions] == ["bool"]
+
+
 def test_rows_of_a_covariance_cost_solves_of_their_columns_only() -> None:
     from pymc_botorch.graph.rewrites.cost import solve_smaller_side
     from pymc_botorch.graph.rewrites.subscripts import lift_subscripts

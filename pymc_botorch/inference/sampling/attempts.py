@@ -58,7 +58,7 @@ class Attempt(NamedTuple):
         of_predictions: The same of what predictions depend on, where it was looked at.
         divergences: Number of divergences of NUTS.
         problem: Which diagnostics are not as they should be, or None.
-        remark: On diagnostics that passed.
+        remark: On hyperparameters whose diagnostics did not pass, where predictions decided.
     """
 
     method: Source
@@ -85,10 +85,8 @@ class Attempt(NamedTuple):
         return float(score)
 
 
-def reweight(target: Target) -> Attempt:
+def reweight(target: Target, old: WeightedDraws) -> Attempt:
     """Weigh the original draws of the warm start for the new data, not those that earlier weights resampled."""
-    old = target.old
-    assert old is not None  # a caller's mistake
     most = int(_effort(target) * MAX_REWEIGHTED)
     if len(old.log_weights) > most and old.chains == 1:
         old = old.some(np.sort(target.rng(0).permutation(len(old.log_weights))[:most]))

@@ -48,7 +48,6 @@ LAST_RESORT = 200
 type Way = Callable[[Target], Attempt]
 
 WAYS: Mapping[Source, Way] = {
-    "reweighted": reweight,
     "laplace": by_laplace,
     "importance": by_importance,
     "smc": partial(by_smc, ancestors=100, length=25),
@@ -185,10 +184,10 @@ def _try_all(target: Target, method: Method) -> tuple[Attempt, list[AttemptRepor
                 break
             continue
         attempts.append(attempt)
-        problem = attempt.problem and f"{attempt.problem}{attempt.remark}"
+        problem = attempt.problem
         if method == "auto" and name == "reweighted" and problem is None and attempt.draws.effective_size < GOOD_SIZE:
             problem = f"there are {attempt.draws.effective_size:.0f} effective draws, so that new ones are made"
-        reports.append(AttemptReport(name, problem, attempt.convergence.ess, time.perf_counter() - began))
+        reports.append(AttemptReport(name, problem, attempt.convergence.ess, time.perf_counter() - began, attempt.remark))
         if problem is None:
             return attempt, reports
     target.density.check_time = lambda: None
@@ -209,6 +208,6 @@ def _ways(target: Target, method: Method) -> list[tuple[Source, Way]]:
         return [(method, WAYS[method])]
     smc: list[tuple[Source, Way]] = [("smc", WAYS["smc"]), ("smc", LONGER_SMC)]
     by_gradients: list[tuple[Source, Way]] = [("nuts", by_nuts)]
-    old: list[tuple[Source, Way]] = [] if target.old is None else [("reweighted", reweight)]
+    old: list[tuple[Source, Way]] = [] if target.old is None else [("reweighted", partial(reweight, old=target.old))]
     few = len(target.density.support) <= MANY_PARAMETERS
     return [*old, ("importance", by_importance), *(smc + by_gradients if few else by_gradients + smc)]

@@ -15,7 +15,13 @@ MAX_R_HAT = 1.05
 
 
 class Judged(NamedTuple):
-    """Diagnostics of chains, and what they say."""
+    """Diagnostics of chains, and what they say.
+
+    Attributes:
+        own: Those of the hyperparameters.
+        of_predictions: Those of what predictions depend on, where the former do not pass and the latter could be computed.
+        remark: What was wrong with the former, then.
+    """
 
     own: Convergence
     of_predictions: Convergence | None

@@ -18,12 +18,14 @@ class AttemptReport(NamedTuple):
         problem: Which of its diagnostics were not as they should be, or why it gave no draws; None if it passed.
         ess: Effective sample size of its draws; None without draws.
         seconds: Wall time.
+        remark: On hyperparameters whose diagnostics did not pass, where those of predictions decided.
     """
 
     method: Source
     problem: str | None
     ess: float | None
     seconds: float
+    remark: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,7 +90,7 @@ class SamplingResult:
     @property
     def reason(self) -> str:
         """Why it was this method: what was tried, and the diagnostics that passed or ruled it out."""
-        return "; ".join(f"{one.method}: {one.problem or 'passed'}" for one in self.attempts)
+        return "; ".join(f"{one.method}: {one.problem or 'passed'}{one.remark}" for one in self.attempts)
 
     def __repr__(self) -> str:
         """Return the table of what a person reads."""

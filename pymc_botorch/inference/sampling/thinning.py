@@ -20,6 +20,7 @@ COST = 4e8
 MIN_CANDIDATES = 64
 MAX_EXCHANGES = 10
 """Number of rounds of exchanges, in which each chosen draw may be replaced once."""
+TINY = np.finfo(np.float64).tiny
 MAX_CHOSEN = 64
 """Number of draws from which evenly spaced ones are as good."""
 
@@ -43,14 +44,14 @@ def choose(density: Density, draws: WeightedDraws, count: int) -> np.ndarray:
     except (FitError, np.linalg.LinAlgError):
         moments = np.empty((len(U), 0))
     else:
-        variance = np.square(predicted.sd)
-        centre, scale = predicted.mean.mean(0), np.sqrt(predicted.mean.var(0) + variance.mean(0))
-        mean = (predicted.mean - centre) / np.maximum(scale, np.finfo(np.float64).tiny)
-        moments = np.column_stack([mean, np.square(mean) + variance / np.maximum(np.square(scale), np.finfo(np.float64).tiny)])
+        centre = predicted.mean.mean(0)
+        scale = np.maximum(np.sqrt(predicted.mean.var(0) + np.square(predicted.sd).mean(0)), TINY)
+        mean = (predicted.mean - centre) / scale
+        moments = np.column_stack([mean, np.square(mean) + np.square(predicted.sd / scale)])
     weights = np.exp(draws.log_weights)
     centre = weights @ draws.unconstrained
     scale = np.sqrt(weights @ np.square(draws.unconstrained - centre))
-    Z = (U - centre) / np.maximum(scale, np.finfo(np.float64).tiny)
+    Z = (U - centre) / np.maximum(scale, TINY)
     hyper = np.column_stack([Z, np.square(Z) / 2])
     wanted = np.repeat((0.0, 0.5), U.shape[1])  # of all draws
     parts = [(moments, moments.mean(0)), (hyper, wanted)]

@@ -107,6 +107,7 @@ def test_chains_of_one_model_are_kept_and_judged_by_what_they_predict(monkeypatc
     assert set(np.sign(model.draws["size"])) == {-1.0, 1.0}  # chains on either side
     assert result.r_hat > judging.MAX_R_HAT
     assert result.r_hat_of_predictions < judging.MAX_R_HAT
+    assert result.reason.startswith("nuts: passed (of hyperparameters, R-hat is ")
     assert result.warning is None
     monkeypatch.setattr(judging, "of_predictions", lambda *_: Convergence(5.0, 1.6, 400))
     with pytest.warns(FitWarning, match=r"R-hat is 1\.60"):

@@ -73,9 +73,9 @@ def temper(
         log_weights = (warmer - temperature) * ratios
         total = log_sum(log_weights)
         log_evidence += float(total) - np.log(count)
-        temperature = warmer
-        archive = U[select(log_weights - total, min(count, ARCHIVE_SIZE), rng.uniform())]
-        start = select(log_weights - total, ancestors, rng.uniform())
+        log_weights, temperature = log_weights - total, warmer
+        archive = U[select(log_weights, min(count, ARCHIVE_SIZE), rng.uniform())]
+        start = select(log_weights, ancestors, rng.uniform())
         states = _chains(at_all, base, temperature, (U[start], log_base[start], log_density[start]), archive, length, rng)
         U, log_base, log_density = states
         if temperature == 1.0:
@@ -87,7 +87,6 @@ def temper(
 def _next_temperature(ratios: np.ndarray, temperature: float) -> float:
     """Return the temperature at which a part of the population is effective, by bisection; one if it is there."""
     target = np.log(EFFECTIVE_FRACTION * len(ratios))
-
     shifted = ratios - ratios.max()
 
     def log_effective(step: float) -> float:
