@@ -13,7 +13,16 @@ likelihood or potential is PyMC's own ``logp``. The value alone, of many points 
 instead of the inverse.
 """
 
-__all__ = ["ObjectiveGraph", "densities", "density_and_gradient", "itself", "read_objective"]
+__all__ = [
+    "ObjectiveGraph",
+    "check_parameters",
+    "densities",
+    "density_and_gradient",
+    "density_terms",
+    "gaussian_log_likelihood",
+    "itself",
+    "read_objective",
+]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +79,7 @@ class ObjectiveGraph(Graph):
         return [self.log_density, *self.gradient]
 
 
-def itself(graph: ObjectiveGraph) -> ObjectiveGraph:
+def itself[G: Graph](graph: G) -> G:
     """Return the graph itself, the argument of an objective's builds."""
     return graph
 
@@ -93,23 +102,17 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
     Raises:
         DataError: If the model has discrete parameters, or none.
     """
-    if not pm_model.free_RVs:
-        raise DataError("The PyMC model has no parameters. Give it priors, or use from_fitted(gp, {}).")
-    if discrete := [rv.name for rv in pm_model.discrete_value_vars]:
-        raise DataError(f"The parameters {', '.join(discrete)} are discrete, so there is no gradient. Marginalise them out.")
+    check_parameters(pm_model)
     values = {rv.name: pm_model.rvs_to_values[rv] for rv in pm_model.free_RVs}
-    gaussian = [rv for rv in pm_model.observed_RVs if _is_marginal_likelihood(rv, pm_model)]
-    others = [rv for rv in (*pm_model.free_RVs, *pm_model.observed_RVs, *pm_model.potentials) if rv not in gaussian]
     jacobian = pt.scalar("jacobian", dtype="float64")
-    log_density = pm_model.logp(vars=others, jacobian=False) + jacobian * _log_jacobian(pm_model)
-    (log_density,) = once_differentiable([log_density])  # with the exact distances of the posterior
+    rest, likelihoods = density_terms(pm_model, jacobian)
+    (log_density,) = once_differentiable([rest])  # with the exact distances of the posterior
     gradient, value = _gradient(log_density, list(values.values())), log_density
-    for rv in gaussian:
-        mu, cov = rv.owner.op.dist_params(rv.owner)[:2]
-        mu, cov = once_differentiable(pm_model.replace_rvs_by_values([without_broadcast(mu), cov]))
-        log_likelihood, bars = _marginal_likelihood(pm_model.rvs_to_values[rv], mu, cov)
+    for y, *moments in likelihoods:
+        mu, cov = once_differentiable(moments)
+        log_likelihood, bars = _marginal_likelihood(y, mu, cov)
         log_density = log_density + log_likelihood
-        value = value + _log_likelihood(pm_model.rvs_to_values[rv], mu, cov)
+        value = value + gaussian_log_likelihood(y, mu, cov)
         gradient = [a + b for a, b in zip(gradient, _gradient(None, list(values.values()), bars), strict=True)]
     outputs: Sequence[Variable] = without_zero_steps([log_density, *gradient, value])
     data: dict[str, Variable] = {}
@@ -122,6 +125,32 @@ def read_objective(pm_model: pm.Model) -> tuple[ObjectiveGraph, dict[str, Variab
         sources[name] = leaf
     outputs = graph_replace(outputs, {sources[name]: variable for name, variable in data.items()}, strict=False)
     return ObjectiveGraph(values, data, jacobian, outputs[0], outputs[1:-1], outputs[-1]), sources
+
+
+def check_parameters(pm_model: pm.Model) -> None:
+    """Raise a ``DataError`` if a model has discrete parameters, or none."""
+    if not pm_model.free_RVs:
+        raise DataError("The PyMC model has no parameters. Give it priors, or use from_fitted(gp, {}).")
+    if discrete := [rv.name for rv in pm_model.discrete_value_vars]:
+        raise DataError(f"The parameters {', '.join(discrete)} are discrete, so there is no gradient. Marginalise them out.")
+
+
+def density_terms(
+    pm_model: pm.Model, jacobian: TensorVariable
+) -> tuple[TensorVariable, list[tuple[TensorVariable, TensorVariable, TensorVariable]]]:
+    """Return the terms of the log posterior density, as expressions of the model's value variables and data.
+
+    They are those of the Gaussian marginal likelihoods, ``y, mu, cov`` of each, and the sum of all others.
+    """
+    gaussian = [rv for rv in pm_model.observed_RVs if _is_marginal_likelihood(rv, pm_model)]
+    others = [rv for rv in (*pm_model.free_RVs, *pm_model.observed_RVs, *pm_model.potentials) if rv not in gaussian]
+    rest = pm_model.logp(vars=others, jacobian=False) + jacobian * _log_jacobian(pm_model)
+    likelihoods = []
+    for rv in gaussian:
+        mu, cov = rv.owner.op.dist_params(rv.owner)[:2]
+        mu, cov = pm_model.replace_rvs_by_values([without_broadcast(mu), cov])
+        likelihoods.append((pm_model.rvs_to_values[rv], mu, cov))
+    return rest, likelihoods
 
 
 def _log_jacobian(pm_model: pm.Model) -> TensorVariable:
@@ -153,7 +182,7 @@ def _marginal_likelihood(
     return log_likelihood, {cov: 0.5 * (pt.outer(alpha, alpha) - K_inv), mu: alpha}
 
 
-def _log_likelihood(y: TensorVariable, mu: TensorVariable, cov: TensorVariable) -> TensorVariable:
+def gaussian_log_likelihood(y: TensorVariable, mu: TensorVariable, cov: TensorVariable) -> TensorVariable:
     """Return ``log p(y)``, without what its derivatives need."""
     L = cholesky(cov, lower=True)  # n x n
     half = pt.linalg.solve_triangular(L, y - mu, lower=True, b_ndim=1)  # n

@@ -9,7 +9,7 @@ __all__ = ["Layout", "Scales"]
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from threading import RLock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pymc as pm
@@ -28,7 +28,6 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_botorch.graph.compiling.functions import AS_WRITTEN, QUICK
 from pymc_botorch.graph.posterior.cut import batched
 from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
-from pymc_botorch.inference.fit.objective import ObjectiveGraph
 from pymc_botorch.inference.points import read_point
 
 type Arrays = list[np.ndarray]
@@ -60,6 +59,18 @@ class Layout:
         return [U[:, start:end].reshape(len(U), *shape) for shape, start, end in parts]
 
 
+class HasParameters(Protocol):
+    """Expressions of unconstrained parameters and data."""
+
+    @property
+    def parameters(self) -> Mapping[str, Variable]:
+        """Unconstrained parameters, by the name of their random variable."""
+
+    @property
+    def data(self) -> Mapping[str, Variable]:
+        """Symbolic data, by name."""
+
+
 class Scales:
     """Maps between the scales of one model's parameters, compiled for Python when first used.
 
@@ -74,7 +85,7 @@ class Scales:
     """
 
     def __init__(
-        self, pm_model: pm.Model, graph: ObjectiveGraph, sources: Mapping[str, Variable], changing: Sequence[Variable]
+        self, pm_model: pm.Model, graph: HasParameters, sources: Mapping[str, Variable], changing: Sequence[Variable]
     ) -> None:
         self.priors_need_data = not set(changing).isdisjoint(ancestors(pm_model.free_RVs))
         self.improper = tuple(rv.name for rv in pm_model.free_RVs if _is_improper(rv))

@@ -1,0 +1,1 @@
+"""What the data do to the answer: derivatives of estimates, predictions and expectations in the data."""

@@ -1,0 +1,65 @@
+"""Derivatives of density, parameters and predictions, as functions to compile: builds of a :class:`SensitivityGraph`.
+
+All take ``*parameters, *data, jacobian, X_new`` first; those that are pullbacks take cotangents then.
+"""
+
+__all__ = ["constrained_pullback", "curvature", "prediction_pullback", "quantity_pullback", "score"]
+
+from collections.abc import Sequence
+
+import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
+from pytensor.tensor.variable import TensorVariable
+
+from pymc_botorch.graph.compiling.functions import Compilable
+from pymc_botorch.graph.posterior.pointwise import point_variances
+from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
+from pymc_botorch.inference.sensitivity.graph import SensitivityGraph
+
+
+def score(graph: SensitivityGraph) -> Compilable:
+    """Build ``... -> log density, *its gradient in the parameters, *its gradient in the data``."""
+    wrt = [*graph.parameters.values(), *graph.asked]
+    return graph.symbols, without_zero_steps([graph.log_density, *_gradient(graph.log_density, wrt)])
+
+
+def curvature(graph: SensitivityGraph) -> Compilable:
+    """Build ``..., *direction -> *second derivatives`` of the log density, in a direction of the parameters.
+
+    They are with respect to that direction and the parameters, then to that direction and the data.
+    """
+    parameters = list(graph.parameters.values())
+    direction = [symbol.type(f"{name}_direction") for name, symbol in graph.parameters.items()]
+    along = _inner(direction, _gradient(graph.log_density, parameters))
+    return [*graph.symbols, *direction], without_zero_steps(_gradient(along, [*parameters, *graph.asked]))
+
+
+def prediction_pullback(graph: SensitivityGraph) -> Compilable:
+    """Build ``..., mean_bar, variance_bar -> mean, variance, *gradients`` in parameters, data and new inputs.
+
+    With ``q`` new inputs, the gradients are those of ``sum(mean_bar * mean + variance_bar * variance)``.
+    """
+    bars = [pt.vector("mean_bar", dtype="float64"), pt.vector("variance_bar", dtype="float64")]
+    moments = [graph.mean, point_variances(graph.cov, graph.X_new)]
+    gradients = _gradient(_inner(bars, moments), [*graph.parameters.values(), *graph.asked, graph.X_new])
+    return [*graph.symbols, *bars], without_zero_steps([*moments, *gradients])
+
+
+def constrained_pullback(graph: SensitivityGraph) -> Compilable:
+    """Build ``..., *bars -> *constrained parameters, *gradients`` of ``sum(bar * parameter)``, in parameters and data."""
+    values = list(graph.constrained.values())
+    bars = [value.type(f"{name}_bar") for name, value in graph.constrained.items()]
+    return [*graph.symbols, *bars], [*values, *_gradient(_inner(bars, values), [*graph.parameters.values(), *graph.asked])]
+
+
+def quantity_pullback(graph: SensitivityGraph) -> Compilable:
+    """Build ``... -> the user's quantity, *its gradient in the data``."""
+    return graph.symbols, without_zero_steps([graph.quantity, *_gradient(graph.quantity, graph.asked)])
+
+
+def _inner(bars: Sequence[TensorVariable], values: Sequence[TensorVariable]) -> TensorVariable:
+    return pt.add(0.0, *(pt.sum(bar * value) for bar, value in zip(bars, values, strict=True)))
+
+
+def _gradient(cost: TensorVariable, wrt: Sequence[Variable]) -> list[Variable]:
+    return pt.grad(cost, wrt, disconnected_inputs="ignore", return_disconnected="zero")
