@@ -26,6 +26,7 @@ from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, with_notes
 from pymc_botorch.models.fitting import FittingMixin
+from pymc_botorch.models.given_data import GivenDataMixin
 from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
@@ -50,7 +51,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, ComponentsMixin, LeaveOneOutMixin):
+class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin, ComponentsMixin, LeaveOneOutMixin):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"

@@ -1,0 +1,1 @@
+"""What raw data do to a model and to what it recommends."""
