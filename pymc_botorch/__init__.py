@@ -8,10 +8,12 @@ __all__ = [
     "FullyBayesianPyMCGP",
     "GradientPosterior",
     "LeaveOneOut",
+    "MapSensitivity",
     "Prediction",
     "PredictiveGradients",
     "Predictor",
     "PyMCGP",
+    "RecommendationInfluence",
     "SamplingResult",
     "cache_clear",
     "cache_info",
@@ -20,11 +22,14 @@ __all__ = [
     "compile_predict",
     "config",
     "gradient_posterior",
+    "map_sensitivity",
+    "recommendation_influence",
     "symbolic_gradients",
     "symbolic_posterior",
     "wait_for_numba",
 ]
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pymc_botorch.config import config
@@ -45,12 +50,21 @@ from pymc_botorch.symbolic import symbolic_gradients, symbolic_posterior
 
 if TYPE_CHECKING:
     from pymc_botorch.acquisition import compile_acqf
+    from pymc_botorch.inference.sensitivity.map_sensitivity import MapSensitivity
+    from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
+    from pymc_botorch.sensitivity import map_sensitivity, recommendation_influence
+
+_LAZY = {
+    "MapSensitivity": "pymc_botorch.inference.sensitivity.map_sensitivity",
+    "RecommendationInfluence": "pymc_botorch.models.sensitivity.recommendation",
+    "compile_acqf": "pymc_botorch.acquisition",
+    "map_sensitivity": "pymc_botorch.sensitivity",
+    "recommendation_influence": "pymc_botorch.sensitivity",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs ``botorch.acquisition`` when it is first asked for: that takes a second."""
-    if name == "compile_acqf":
-        from pymc_botorch.acquisition import compile_acqf
-
-        return compile_acqf
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'pymc_botorch' has no attribute {name!r}")

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from botorch.models.transforms.input import InputTransform
-from botorch.models.transforms.outcome import OutcomeTransform
 from torch import Tensor
 
 from pymc_botorch.inference.build import BuiltGP
@@ -42,9 +40,6 @@ class GivenDataMixin:
     @abstractmethod
     def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State: ...
 
-    @abstractmethod
-    def _set_transforms(self, input_transform: InputTransform | None, outcome_transform: OutcomeTransform | None) -> None: ...
-
     def read_built(self) -> tuple[BuiltGP, TrainingData]:
         """Return what the builder makes, and the data as the gp sees them.
 
@@ -57,25 +52,17 @@ class GivenDataMixin:
             built, data = self._build()
         return (built if self._part is None else built.of(self._part)), data
 
-    def given_data(
-        self,
-        train_X: Tensor,
-        train_Y: Tensor,
-        train_Yvar: Tensor | None,
-        input_transform: InputTransform | None,
-        outcome_transform: OutcomeTransform | None,
-        point: Mapping[str, np.ndarray],
-    ) -> Self:
+    def given_data(self, train_X: Tensor, train_Y: Tensor, train_Yvar: Tensor | None, point: Mapping[str, np.ndarray]) -> Self:
         """Return the model of other raw data, with hyperparameters ``point``; transforms that learn from data do so.
 
         It gives no warnings: those of this model's data have been given.
         """
         other: Any = with_state(self, self.state)  # type: ignore[type-var]  # it is a module
+        outcome, inputs = (getattr(other, name, None) for name in ("outcome_transform", "input_transform"))  # copies
         with warnings.catch_warnings(), botorch_errors():
             warnings.simplefilter("ignore")
-            other._prepared = prepare(train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units)
+            other._prepared = prepare(train_X, train_Y, train_Yvar, outcome, inputs, self.units)
             other._state = None
-            other._set_transforms(other._prepared.input_transform, other._prepared.outcome_transform)
             built, data = other._build()
             other._replace_state(other._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1))
         return other.eval()

@@ -102,7 +102,8 @@ class Derivatives:
 
         These are ``T x D`` and ``T x ...`` in unconstrained parameters and data, of all ``T`` numbers, one after another.
         """
-        zeros = [np.zeros(shape) for shape in self._shapes_of_constrained(u)]
+        values = self.constrained_values(u)
+        zeros = [np.zeros(values[name].shape) for name in self.names]
         rows = []
         for i, zero in enumerate(zeros):
             for j in range(zero.size):
@@ -110,17 +111,16 @@ class Derivatives:
                 bars[i].flat[j] = 1.0
                 rows.append(self._split(self._call(constrained_pullback, u, *bars)[len(zeros) :]))
         in_data = {name: np.stack([mixed[name] for _, mixed in rows]) for name in self.wrt}
-        values = self._call(constrained_pullback, u, *zeros)[: len(zeros)]
-        return dict(zip(self.names, values, strict=True)), np.stack([row for row, _ in rows]), in_data
+        return values, np.stack([row for row, _ in rows]), in_data
 
     def quantity(self, u: np.ndarray) -> tuple[float, ByData]:
         """Return the user's quantity and its gradients in the data, the parameters ``u`` being fixed."""
         value, *gradients = self._call(quantity_pullback, u)
         return float(value), dict(zip(self.wrt, gradients, strict=True))
 
-    def _shapes_of_constrained(self, u: np.ndarray) -> list[tuple[int, ...]]:
-        values = self._scales.constrained(self._layout.split(u), self._data)
-        return [values[name].shape for name in self.names]
+    def constrained_values(self, u: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the parameters on their constrained scale, by name."""
+        return self._scales.constrained(self._layout.split(u), self._data)
 
     def _parts(self, u: np.ndarray) -> list[np.ndarray]:
         return self._layout.split(np.array(u))

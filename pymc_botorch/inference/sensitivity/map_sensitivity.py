@@ -65,15 +65,15 @@ class MapSensitivity:
         log_density: Log posterior density at the estimate, as the fit maximised it.
         gradient_norm: Length of its gradient there, which is zero up to rounding.
         eigenvalues: Of the negative second derivatives there, rising; the first is small where the data say little.
-        fixed: Parameters whose density has no maximum, at a boundary of their support or undetermined: they are held fixed, with
-            derivatives zero.
+        fixed_parameters: Parameters whose density has no maximum, at a boundary of their support or undetermined: they are held
+            fixed, with derivatives zero.
     """
 
     def __init__(self, derivatives: Derivatives, maximum: Maximum, wrt: Sequence[str], chain: Chain | None) -> None:
         self._derivatives, self._maximum, self._chain, self.wrt = derivatives, maximum, chain, tuple(wrt)
         self.log_density, self.eigenvalues = maximum.log_density, maximum.eigenvalues
         self.gradient_norm = float(np.linalg.norm(maximum.gradient[maximum.free]))
-        self.fixed = tuple(dict.fromkeys(np.array(derivatives.owners)[~maximum.free].tolist()))
+        self.fixed_parameters = tuple(dict.fromkeys(np.array(derivatives.owners)[~maximum.free].tolist()))
         self.point, in_parameters, in_data = derivatives.constrained(maximum.u)
         rows = [
             self._pulled(self._total(slope, {name: part[t] for name, part in in_data.items()}))
@@ -95,14 +95,10 @@ class MapSensitivity:
             DataError: If ``X_new`` is not a finite ``q x d`` array.
 
         Example:
-            >>> import numpy as np, pymc as pm
-            >>> from pymc_botorch import map_sensitivity
-            >>> X = np.linspace(0, 1, 8)[:, None]
-            >>> with pm.Model():
-            ...     sigma = pm.LogNormal("sigma", -2, 1)
-            ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
-            ...     y_ = gp.marginal_likelihood("y", X, np.sin(6 * X[:, 0]), sigma)
-            ...     sensitivity = map_sensitivity(gp, pm.find_MAP(progressbar=False))
+            >>> import torch
+            >>> from pymc_botorch import PyMCGP, map_sensitivity
+            >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+            >>> sensitivity = map_sensitivity(PyMCGP(X, (6 * X).sin()).fit())
             >>> prediction = sensitivity.prediction([[0.25], [0.75]])
             >>> prediction.mean_gradient["y"].shape, prediction.sd_gradient["X"].shape
             ((2, 8), (2, 8, 1))
@@ -128,7 +124,7 @@ class MapSensitivity:
             "with respect to": ", ".join(self.wrt),
             "gradient": f"{self.gradient_norm:.1e}",
             "curvature": f"{self.eigenvalues[0]:.3g} to {self.eigenvalues[-1]:.3g}" if self.eigenvalues.size else "none",
-            "held fixed": ", ".join(self.fixed),
+            "held fixed": ", ".join(self.fixed_parameters),
         }
         return table("Derivatives of a point (maximum a posteriori) in the data", rows)
 
@@ -175,8 +171,10 @@ def map_sensitivity_at(
     """
     maximum = find_maximum(derivatives, derivatives.unconstrained(point))
     sensitivity = MapSensitivity(derivatives, maximum, wrt, chain)
-    if sensitivity.fixed:
-        values = ", ".join(f"{name} = {np.array2string(sensitivity.point[name], precision=3)}" for name in sensitivity.fixed)
+    if sensitivity.fixed_parameters:
+        values = ", ".join(
+            f"{name} = {np.array2string(sensitivity.point[name], precision=3)}" for name in sensitivity.fixed_parameters
+        )
         warnings.warn(
             f"The posterior density has no maximum in {values}: it is at a boundary of its support, or neither data nor prior "
             "determine it. It is held fixed, and the derivatives of all else are taken so. Give it a prior that vanishes at the "
