@@ -9,9 +9,10 @@ import pymc as pm
 from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
-from pymc_botorch.errors import DataError
+from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.inference.sensitivity.derivatives import read_derivatives
 from pymc_botorch.inference.sensitivity.map_sensitivity import MapSensitivity, map_sensitivity_at
+from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.sensitivity.influence import influence_of_data
 from pymc_botorch.models.sensitivity.of_map import map_sensitivity_of_model
@@ -68,6 +69,12 @@ def map_sensitivity(
         >>> sensitivity.prediction([[0.3], [0.7]]).mean_gradient["y"].shape
         (2, 8)
     """
+    wrt = [wrt] if isinstance(wrt, str) else list(wrt)
+    if isinstance(gp, FullyBayesianPyMCGP):
+        raise UnsupportedGPError(
+            "The hyperparameters of a FullyBayesianPyMCGP are draws, which are no maximum. Use expectation_gradient, or fit a "
+            "PyMCGP to the same data."
+        )
     if isinstance(gp, PyMCGP):
         if point is not None or model is not None:
             raise DataError("A fitted model has its own point and PyMC model. Pass map_sensitivity(model, wrt=...).")
@@ -128,4 +135,5 @@ def recommendation_influence(
         >>> influence.gradient["y"].shape, influence.incumbent
         ((1, 1, 7), 'observation')
     """
+    wrt = [wrt] if isinstance(wrt, str) else list(wrt)
     return influence_of_data(model, acqf, candidate, wrt, bounds, fixed_features)

@@ -1,7 +1,8 @@
 """Derivatives of one model, at its data, as functions of a vector of unconstrained parameters."""
 
-__all__ = ["Derivatives", "read_derivatives", "read_derivatives_of_built"]
+__all__ = ["ByData", "Derivatives", "check_kinks", "read_derivatives", "read_derivatives_of_built"]
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.config import Tier, config
+from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compiling.cache import compiled
 from pymc_botorch.graph.compiling.functions import as_given, making_graphs
 from pymc_botorch.inference.build import BuiltGP
@@ -35,6 +37,11 @@ type ByData = dict[str, np.ndarray]
 """A derivative with respect to each of the data that were asked for, by the name that was asked for."""
 
 
+_graphs: weakref.WeakKeyDictionary[BuiltGP, dict[tuple[str, ...], tuple[SensitivityGraph, SensitivityInputs]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
 class Derivatives:
     """Density, parameters and predictions of a model with their derivatives in parameters and data, compiled.
 
@@ -48,7 +55,11 @@ class Derivatives:
         owners: Name of the parameter that each entry of ``u`` belongs to.
         transformed: Whether each entry of ``u`` is of a parameter with a transform (a logarithm, a logit).
         jacobian: Weight of the log Jacobian in the density: 0 for that of the parameters on their constrained scale.
+        d: Number of columns of the gp's inputs.
+        computes_inputs: Whether the PyMC model computes these from other data, so that new ones cannot be told apart.
     """
+
+    computes_inputs = False
 
     def __init__(
         self, pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInputs, wrt: Sequence[str], *, jacobian: bool
@@ -158,12 +169,29 @@ def read_derivatives(
     """
     pm_model = model_in_context(model)
     with making_graphs():
-        (fitted, known), *_ = read_fitted_graphs(gp, pm_model, None)
+        (fitted, known), *_ = read_fitted_graphs(gp, pm_model, None, inputs_transformed=True)
         named = {name: pt.as_tensor_variable(getattr(gp, name)) for name in ("X", "y") if hasattr(gp, name)}
         sources = {**known, **named}
         named |= {"sigma": known["sigma"]} if "sigma" in known else {}
         graph, inputs = read_sensitivity_graph(pm_model, fitted.graph, fitted.data, sources, named, wrt, quantity)
-        return Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)
+        if "X" in inputs.names and inputs.names["X"] in graph.wrt:
+            check_kinks(fitted.graph.rough, fitted.X)
+        derivatives = Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)
+        derivatives.computes_inputs = fitted.raw_X is not None
+        return derivatives
+
+
+def check_kinks(rough: Sequence[str], X: np.ndarray) -> None:
+    """Refuse derivatives in inputs ``n x d`` where a kernel has a kink at distance zero, and two of them are there.
+
+    Raises:
+        DataError: If it is so.
+    """
+    if rough and len(np.unique(X, axis=0)) < len(X):
+        raise DataError(
+            f"{', '.join(rough)} has a kink at distance zero, and rows of X are equal: there is no derivative in X. Ask for that "
+            "in y only, or use Matern32, Matern52 or ExpQuad."
+        )
 
 
 def read_derivatives_of_built(built: BuiltGP, data: TrainingData, wrt: Sequence[str], *, jacobian: bool = False) -> Derivatives:
@@ -174,8 +202,11 @@ def read_derivatives_of_built(built: BuiltGP, data: TrainingData, wrt: Sequence[
         leaves["sigma"] = pm_model["train_sd"]
     every: dict[str, Variable] = {**leaves, "n": pm_model.dim_lengths["obs_id"], "d": pm_model.dim_lengths["feature"]}
     sources = {name: every[role] for name, role in function.roles.items()}
+    known = _graphs.setdefault(built, {})
     with making_graphs():
-        graph, inputs = read_sensitivity_graph(pm_model, function.graph, function.data, sources, leaves, wrt)
+        if tuple(wrt) not in known:
+            known[tuple(wrt)] = read_sensitivity_graph(pm_model, function.graph, function.data, sources, leaves, wrt)
+        graph, inputs = known[tuple(wrt)]
         values = {every[role]: data.value(role) for role in {*function.roles.values(), *built.objective_roles.values()}}
         given = {key: values[leaf] for key, leaf in inputs.leaves.items() if leaf in values}
         inputs = replace(inputs, values={**inputs.values, **given})

@@ -129,6 +129,9 @@ def read_sensitivity_graph(
     log_density, (mean, cov, *asked) = outputs[0], outputs[1 + len(constrained) :]
     names = _names(leaves, named)
     keys = tuple(_key(name, names, leaves, named) for name in wrt)
+    known = set(ancestors([log_density]))
+    if silent := [name for name, key in zip(wrt, keys, strict=True) if data[key] not in known]:
+        raise DataError(f"The likelihood does not take {', '.join(silent)} as they are. Ask for other data: {', '.join(names)}.")
     graph = SensitivityGraph(
         parameters,
         data,

@@ -92,7 +92,7 @@ class MapSensitivity:
         The points stay where they are. Units are those of the data that derivatives are taken in.
 
         Raises:
-            DataError: If ``X_new`` is not a finite ``q x d`` array.
+            DataError: If ``X_new`` is not a finite ``q x d`` array, or the PyMC model scales its inputs itself.
 
         Example:
             >>> import torch
@@ -103,6 +103,11 @@ class MapSensitivity:
             >>> prediction.mean_gradient["y"].shape, prediction.sd_gradient["X"].shape
             ((2, 8), (2, 8, 1))
         """
+        if self._derivatives.computes_inputs:
+            raise DataError(
+                "The PyMC model computes the gp's X from other data (it scales them), so that new inputs would be misread. Scale the "
+                "data before they enter the model, and pass new inputs that are scaled alike."
+            )
         d = self._derivatives.d if self._chain is None else self._chain.num_inputs
         X_new = np.asarray(X_new, dtype=np.float64)
         if X_new.ndim != 2 or X_new.shape[1] != d or not len(X_new) or not np.isfinite(X_new).all():

@@ -19,11 +19,11 @@ import torch
 from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
+from pymc_botorch.inference.sensitivity.derivatives import ByData
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.sensitivity.candidate import STENCIL, Candidate, gradient_of, polish, value_of
 from pymc_botorch.models.sensitivity.moved import MovedModels
-from pymc_botorch.models.sensitivity.raw_data import ByData
 from pymc_botorch.models.sensitivity.rebuilding import Rebuilder
 from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
 from pymc_botorch.models.tensors import as_tensor
@@ -47,9 +47,7 @@ def influence_of_data(
         raise UnsupportedModelError(
             f"model is a {type(model).__name__}. Pass a PyMCGP, whose hyperparameters are a point: fit one to the same data."
         )
-    moved = MovedModels(model)
-    if unknown := [name for name in wrt if name not in moved.values]:
-        raise InvalidDataError(f"wrt has {', '.join(map(repr, unknown))}. Pass some of {', '.join(map(repr, moved.values))}.")
+    moved = MovedModels(model, wrt)
     d = moved.raw.num_inputs
     start, limits = _batch(candidate, d), None if bounds is None else _bounds(bounds, d)
     indices = np.isin(np.arange(d), list(model.state.index_columns))

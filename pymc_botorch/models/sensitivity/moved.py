@@ -2,7 +2,7 @@
 
 __all__ = ["MovedModels"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -23,10 +23,11 @@ class MovedModels:
         fixed_parameters: Hyperparameters whose density has no maximum, which stay where they are.
     """
 
-    def __init__(self, model: PyMCGP) -> None:
+    def __init__(self, model: PyMCGP, wrt: Sequence[str]) -> None:
         built, data = model.read_built()
         self._model, self.raw = model, RawData(model)
         self.values = self.raw.values
+        self.raw.check(wrt, built.function.graph.rough)
         with botorch_errors():
             self._derivatives = read_derivatives_of_built(built, data, list(self.values))
             self._maximum = find_maximum(self._derivatives, self._derivatives.unconstrained(model.point))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pymc_botorch.inference.sensitivity.derivatives import read_derivatives_of_built
 from pymc_botorch.inference.sensitivity.map_sensitivity import MapSensitivity, map_sensitivity_at
-from pymc_botorch.models.errors import InvalidDataError, botorch_errors
+from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.sensitivity.raw_data import RawData
 
@@ -20,9 +20,7 @@ def map_sensitivity_of_model(model: PyMCGP, wrt: Sequence[str]) -> MapSensitivit
     """
     built, data = model.read_built()
     raw = RawData(model)
-    if unknown := [name for name in wrt if name not in raw.values]:
-        raise InvalidDataError(f"wrt has {', '.join(map(repr, unknown))}. Pass some of {', '.join(map(repr, raw.values))}.")
-    seen = [name for name in ("X", "y", "sigma") if name in raw.values]
+    raw.check(wrt, built.function.graph.rough)
     with botorch_errors():
-        derivatives = read_derivatives_of_built(built, data, seen)
+        derivatives = read_derivatives_of_built(built, data, list(raw.values))
         return map_sensitivity_at(derivatives, model.point, wrt, raw)

@@ -3,6 +3,7 @@
 __all__ = ["RawData"]
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,10 @@ from botorch.models.transforms.input import AffineInputTransform, ChainedInputTr
 from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from torch import Tensor
 
-from pymc_botorch.models.errors import UnsupportedModelError
+from pymc_botorch.inference.sensitivity.derivatives import ByData, check_kinks
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.known_variances import SMALLEST_SHARE
 from pymc_botorch.models.posterior.arrays import to_numpy
-
-type ByData = dict[str, np.ndarray]
 
 
 class RawData:
@@ -54,6 +54,22 @@ class RawData:
         """The raw data by the names that derivatives have: ``"X"``, ``"y"``, ``"sigma"``."""
         known = {} if self.Yvar is None else {"sigma": to_numpy(self.Yvar.sqrt().squeeze(-1)).copy()}
         return {"X": to_numpy(self.X).copy(), "y": to_numpy(self.Y.squeeze(-1)).copy(), **known}
+
+    def check(self, wrt: Sequence[str], rough: Sequence[str]) -> None:
+        """Refuse names that are none of the data, and inputs where there are no derivatives.
+
+        Args:
+            wrt: Names of data.
+            rough: Names of kernels with a kink at distance zero.
+
+        Raises:
+            InputDataError: If there are such.
+        """
+        if unknown := [name for name in wrt if name not in self.values]:
+            raise InvalidDataError(f"wrt has {', '.join(map(repr, unknown))}. Pass some of {', '.join(map(repr, self.values))}.")
+        if "X" in wrt:
+            with botorch_errors():
+                check_kinks(rough, self.values["X"])
 
     @property
     def units(self) -> tuple[float, float]:

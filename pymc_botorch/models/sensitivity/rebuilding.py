@@ -3,6 +3,7 @@
 __all__ = ["Incumbent", "Rebuilder"]
 
 import copy
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from botorch.acquisition.monte_carlo import (
 )
 from torch import Tensor
 
+from pymc_botorch.errors import PACKAGE_FOLDER
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.sensitivity.raw_data import RawData
@@ -101,6 +103,13 @@ class Rebuilder:
             row = int((sign * values).argmax())
             if torch.isclose(values[row], best.reshape(()).to(values), rtol=1e-6, atol=1e-9 * float(values.abs().max())):
                 self.incumbent, self.row = kind, row
+                if int((values == values[row]).sum()) > 1:
+                    warnings.warn(
+                        f"Several observations are the incumbent. The derivatives are those of row {row} alone: right where "
+                        "it rises, and wrong where it falls.",
+                        UserWarning,
+                        skip_file_prefixes=(PACKAGE_FOLDER,),
+                    )
                 return
 
     def _candidates(self, model: PyMCGP) -> tuple[Tensor, Tensor]:

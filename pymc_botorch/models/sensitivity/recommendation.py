@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pymc_botorch.models.sensitivity.raw_data import ByData
+from pymc_botorch.inference.sensitivity.derivatives import ByData
 from pymc_botorch.models.sensitivity.rebuilding import Incumbent
 
 
