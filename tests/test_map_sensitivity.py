@@ -194,7 +194,7 @@ def test_sums_and_sparse_approximations_have_derivatives() -> None:
 
 def test_a_point_that_is_no_maximum_is_refused() -> None:
     gp, pm_model = model_b()
-    with pytest.raises(DataError, match="not a maximum .*find_MAP"):
+    with pytest.raises(DataError, match=r"not a maximum .*find_MAP"):
         map_sensitivity(gp, {"ell": 2.0, "eta": 6.0, "sigma": 0.3}, model=pm_model)
     with pytest.raises(InputDataError, match="not a maximum"):
         map_sensitivity(ModelB(torch.from_numpy(X), torch.from_numpy(Y).unsqueeze(-1)))

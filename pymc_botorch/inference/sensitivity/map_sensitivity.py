@@ -105,8 +105,8 @@ class MapSensitivity:
         """
         if self._derivatives.computes_inputs:
             raise DataError(
-                "The PyMC model computes the gp's X from other data (it scales them), so that new inputs would be misread. Scale the "
-                "data before they enter the model, and pass new inputs that are scaled alike."
+                "The PyMC model computes the gp's X from other data (it scales them), so that new inputs would be misread. Scale "
+                "the data before they enter the model, and pass new inputs that are scaled alike."
             )
         d = self._derivatives.d if self._chain is None else self._chain.num_inputs
         X_new = np.asarray(X_new, dtype=np.float64)
