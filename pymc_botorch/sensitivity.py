@@ -107,7 +107,8 @@ def recommendation_influence(
             function that makes it from a model: ``lambda model: qLogNoisyExpectedImprovement(model, X, sampler=sampler)``; the
             sampler needs a seed.
         candidate: What ``optimize_acqf`` returned, ``q x d``, in raw units.
-        wrt: Which data: ``"X"``, ``"y"`` and, with ``train_Yvar``, ``"sigma"``, the known sds of the noise, in raw units.
+        wrt: Which data: ``"X"``, ``"y"`` and, with ``train_Yvar``, ``"sigma"``, the known sds of the noise, in raw units. None of
+            them (``[]``) makes the candidate exact, and no more.
         bounds: Bounds of the search, ``2 x d``: what is at one and would go beyond does not move.
         fixed_features: As in ``optimize_acqf``: inputs that the search held fixed. Indices of categories are held anyway.
 

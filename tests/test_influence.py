@@ -247,11 +247,30 @@ def test_what_cannot_be_answered_is_said_in_words(model: PyMCGP) -> None:
 def test_it_prints_as_a_table_and_draws_a_panel_for_each_input(model: PyMCGP) -> None:
     influence = recommendation_influence(model, of_best(model), NEAR, bounds=BOUNDS)
     table = influence.table(names=["dose"])
-    assert table.splitlines()[0] == "Recommendation: dose = 5.504 (condition number 1)"
+    assert table.splitlines()[0] == "Recommendation: dose = 5.504"
     assert re.search(r"^5 \* +5\.55556 +9\.932 +\+0\.036$", table, re.M)
     assert "* the incumbent" in table
-    axes = influence.plot(names=["dose"], labels=[f"plot {i}" for i in range(10)])
+    assert influence.noise_sd is None
+    labels = [f"plot {i}" for i in range(10)]
+    assert "plot 7" in influence.table(labels=labels)
+    axes = influence.plot(names=["dose"], labels=labels, units=["kg/ha"], outcome="t/ha")
     assert len(axes) == 1
-    assert [bar.get_width() for bar in axes[0].patches] == pytest.approx(INFLUENCE["y"].tolist(), abs=1e-8)
+    assert [bar.get_width() for bar in axes[0].patches] == pytest.approx(INFLUENCE["y"].ravel().tolist(), abs=1e-8)
     assert axes[0].get_yticklabels()[5].get_text() == "plot 5"
+    assert (axes[0].get_xlabel(), axes[0].get_title()) == ("change of dose, kg/ha per t/ha", "dose = 5.504 kg/ha")
     mpl.pyplot.close(axes[0].figure)
+    with pytest.raises(InputDataError, match=r"no derivatives in 'X' of one number each, but in \['y'\]"):
+        influence.table(by="X")
+    with pytest.raises(InputDataError, match="There are 2 names of 1"):
+        influence.plot(names=["a", "b"])
+
+
+def test_known_noise_says_how_far_it_moves_the_recommendation() -> None:
+    base = made(raw_data(), True)
+    found, _ = optimize_acqf(PosteriorMean(base), UNIT, q=1, num_restarts=2, raw_samples=32)
+    influence = recommendation_influence(base, PosteriorMean(base), found, ["y", "sigma"], bounds=UNIT)
+    expected = np.sqrt(np.square(0.2 * influence.gradient["y"]).sum(-1))
+    np.testing.assert_allclose(influence.noise_sd, expected)
+    assert "Sd of the recommendation by the noise of all observations: x0 " in repr(influence)
+    assert "d x1 / d sigma" in influence.table(by="sigma")
+    assert np.linalg.eigvalsh(influence.curvature).max() < 0

@@ -1150,6 +1150,17 @@ def test_normalize_is_the_identity_until_it_has_learned_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("by_flag", [True, False], ids=["told not to", "in evaluation mode"])
+def test_learned_bounds_have_gradients_in_training_mode() -> None:
+    X = torch.tensor([[1.0], [3.0], [2.0]], dtype=torch.double, requires_grad=True)
+    normalize = Normalize(1).train()
+    normalize(X)
+    vars(normalize)["_update_coefficients"] = lambda X: None
+    new = normalize.transform(torch.tensor([[2.0]], dtype=torch.double))  # (x - low) / (high - low)
+    assert new.item() == 0.5
+    (gradient,) = torch.autograd.grad(new.sum(), X)
+    assert gradient.flatten().tolist() == [-0.25, -0.25, 0.0]
+
+
 def test_transforms_can_be_kept_from_learning_again(by_flag: bool) -> None:
     normalize = Normalize(d=1)
     normalize(torch.rand(5, 1, **DOUBLE))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 import pytest
 import torch
 from botorch.exceptions.errors import InputDataError, UnsupportedError
@@ -45,6 +46,19 @@ def test_total_derivatives_of_predictions_are_the_reference(sensitivity: Any) ->
     assert prediction.sd_gradient["X"][0, 3, 0] == pytest.approx(0.1187266936, abs=1e-9)
     twice = 2 * prediction.sd[:, None]
     np.testing.assert_allclose(prediction.variance_gradient["y"], twice * prediction.sd_gradient["y"], atol=1e-14)
+
+
+def test_frozen_hyperparameters_give_other_derivatives_and_the_right_ones(sensitivity: Any) -> None:
+    gp, pm_model = model_b()
+    frozen, total = sensitivity.prediction([[3.0]], frozen=True), sensitivity.prediction([[3.0]])
+    step = 1e-5 * np.eye(10)[2]
+    means = []
+    for outcomes in (Y + step, Y - step):
+        with pm_model:
+            pm.set_data({"yields": outcomes})
+        means.append(pymc_botorch.compile_predict(gp, sensitivity.point, model=pm_model).mean(np.array([[3.0]]))[0])
+    assert frozen.mean_gradient["y"][0, 2] == pytest.approx((means[0] - means[1]) / 2e-5, abs=1e-8)
+    assert abs(frozen.mean_gradient["X"] - total.mean_gradient["X"]).max() == pytest.approx(0.0056, abs=2e-4)
 
 
 def test_arrays_and_names_of_pm_data_give_the_same(sensitivity: Any) -> None:
@@ -246,6 +260,39 @@ def test_data_that_the_model_holds_otherwise_are_named() -> None:
         assert map_sensitivity(kron, point, "y").parameters["sigma"]["y"].shape == (16,)
         with pytest.raises(DataError, match="does not take X as they are"):
             map_sensitivity(kron, point, "X")
+
+
+class Saturating(pm.gp.mean.Mean):
+    def __init__(self, top: Any, product: Callable) -> None:
+        super().__init__()
+        self.top, self.product = top, product
+
+    def __call__(self, X: Any) -> Any:
+        return 5 * self.product(1 - pt.exp(-X * self.top))
+
+
+PRODUCTS: dict[str, Callable] = {
+    "along columns": lambda parts: pt.prod(parts, axis=1),
+    "written out": lambda parts: parts[:, 0] * parts[:, 1],
+    "along rows": lambda parts: pt.prod(parts[:, 0]) * parts[:, 1],
+}
+
+
+def test_products_along_columns_have_second_derivatives_and_others_say_so() -> None:
+    found = []
+    for product in PRODUCTS.values():
+        with pm.Model():
+            top, sigma = pm.LogNormal("top", 0, 1, shape=2), pm.LogNormal("sigma", -1, 0.5)
+            gp = pm.gp.Marginal(mean_func=Saturating(top, product), cov_func=pm.gp.cov.Matern52(2, ls=1.0))
+            inputs = pm.Data("inputs", raw_data()["X"].numpy() + 1, shape=(None, 2))
+            gp.marginal_likelihood("observed", inputs, raw_data()["y"].numpy(), sigma=sigma)
+            if len(found) < 2:
+                point = pm.find_MAP(progressbar=False, jitter=False, return_inferencedata=True)
+                found.append(map_sensitivity(gp, point).parameters["top"]["X"])
+            else:
+                with pytest.raises(UnsupportedGPError, match="no second derivative in PyTensor"):
+                    map_sensitivity(gp, point)
+    np.testing.assert_allclose(*found, atol=1e-9)
 
 
 def test_a_kink_has_no_derivative_where_rows_are_equal() -> None:

@@ -27,6 +27,8 @@ def execute(path: pathlib.Path) -> None:
         cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"] if cell.cell_type == "code" else []
         if cell.cell_type != "code":
             del cell["outputs"]
+    if failed := [i for i, cell in enumerate(notebook.cells) for o in cell.get("outputs", []) if o["output_type"] == "error"]:
+        raise SystemExit(f"{path.name}: cells {failed} have an error as output (of a figure); nothing was written")
     text = json.dumps(notebook)
     if found := sorted(private for private in PRIVATE if private in text):
         raise SystemExit(f"{path.name}: an output names this machine's {found}; nothing was written")

@@ -2,18 +2,26 @@
 
 __all__ = ["differentiable", "once_differentiable", "with_marked_distances", "without_zero_steps"]
 
+import math
 from collections.abc import Sequence
+from functools import reduce
+from operator import mul
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import DisconnectedGrad
 from pytensor.graph.basic import Variable
 from pytensor.graph.fg import FunctionGraph
 from pytensor.tensor.elemwise import DimShuffle
+from pytensor.tensor.math import Prod
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs
 from pymc_botorch.graph.rewrites.materns import differentiable_materns
+
+MAX_FACTORS = 64
+"""Number of factors up to which a product along an axis is written out."""
 
 
 def with_marked_distances(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
@@ -27,7 +35,7 @@ def with_marked_distances(outputs: Sequence[TensorVariable]) -> list[TensorVaria
 
 def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     """Return PyMC's expressions, written so that two derivatives are right everywhere."""
-    return expand_distances(with_marked_distances(outputs), exact=True)
+    return expand_distances(with_marked_distances(_without_products(outputs)), exact=True)
 
 
 def once_differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
@@ -54,6 +62,24 @@ def without_zero_steps(outputs: Sequence[Variable]) -> list[Variable]:
     for node in fgraph.toposort():
         if isinstance(node.op, DisconnectedGrad):  # of no use any more, and a call for each batch
             fgraph.replace(node.outputs[0], node.inputs[0], reason="without_zero_steps")
+    return list(fgraph.outputs)
+
+
+def _without_products(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return ``outputs`` with products along axes of known length written as factors: PyTensor differentiates ``prod`` once."""
+    fgraph = FunctionGraph(outputs=list(outputs), copy_inputs=False, copy_orphans=False)
+    for node in fgraph.toposort():
+        if not isinstance(node.op, Prod):
+            continue
+        (factors,), axes = node.inputs, node.op.axis
+        axes = tuple(range(factors.type.ndim)) if axes is None else axes
+        lengths = [factors.type.shape[axis] for axis in axes]
+        if None in lengths or math.prod(lengths) > MAX_FACTORS:
+            continue
+        moved = pt.moveaxis(factors, axes, range(len(axes)))
+        parts = [moved[index] for index in np.ndindex(*lengths)] or [pt.ones_like(node.outputs[0])]
+        product = reduce(mul, parts).astype(node.outputs[0].type.dtype)
+        fgraph.replace(node.outputs[0], product, reason="without_products", import_missing=True)
     return list(fgraph.outputs)
 
 

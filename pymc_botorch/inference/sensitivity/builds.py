@@ -8,9 +8,11 @@ __all__ = ["constrained_pullback", "curvature", "prediction_pullback", "quantity
 from collections.abc import Sequence
 
 import pytensor.tensor as pt
+from pytensor.gradient import NullTypeGradError
 from pytensor.graph.basic import Variable
 from pytensor.tensor.variable import TensorVariable
 
+from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.compiling.functions import Compilable
 from pymc_botorch.graph.posterior.pointwise import point_variances
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
@@ -62,4 +64,10 @@ def _inner(bars: Sequence[TensorVariable], values: Sequence[TensorVariable]) -> 
 
 
 def _gradient(cost: TensorVariable, wrt: Sequence[Variable]) -> list[Variable]:
-    return pt.grad(cost, wrt, disconnected_inputs="ignore", return_disconnected="zero")
+    try:
+        return pt.grad(cost, wrt, disconnected_inputs="ignore", return_disconnected="zero")
+    except (NullTypeGradError, NotImplementedError) as error:
+        raise UnsupportedGPError(
+            f"An operation of the PyMC model has no second derivative in PyTensor ({error}). Write the model without it, a "
+            "product of columns for example as X[:, 0] * X[:, 1]."
+        ) from error

@@ -35,7 +35,7 @@ class Chain(Protocol):
 class PredictionSensitivity(NamedTuple):
     """Mean, variance and sd of the noise-free function at ``q`` points, and how they move with the data.
 
-    Derivatives are total: hyperparameters move with the data, as in a refit.
+    Derivatives are total: hyperparameters move with the data, as in a refit (unless they were asked to be frozen).
 
     Attributes:
         mean: ``q``, in the units of the outcome.
@@ -86,10 +86,14 @@ class MapSensitivity:
             for (name, value), end in zip(self.point.items(), ends, strict=True)
         }
 
-    def prediction(self, X_new: Any) -> PredictionSensitivity:
+    def prediction(self, X_new: Any, *, frozen: bool = False) -> PredictionSensitivity:
         """Return mean, variance and sd of the noise-free function at ``q x d`` points, and their total derivatives.
 
         The points stay where they are. Units are those of the data that derivatives are taken in.
+
+        Args:
+            X_new: The points, ``q x d``.
+            frozen: Whether hyperparameters stay as they are while the data move, which is not what a refit does.
 
         Raises:
             DataError: If ``X_new`` is not a finite ``q x d`` array, or the PyMC model scales its inputs itself.
@@ -112,7 +116,7 @@ class MapSensitivity:
         X_new = np.asarray(X_new, dtype=np.float64)
         if X_new.ndim != 2 or X_new.shape[1] != d or not len(X_new) or not np.isfinite(X_new).all():
             raise DataError(f"X_new has shape {X_new.shape}. Pass at least one point, q x {d}, of finite numbers.")
-        values, of_mean, of_variance = zip(*(self._at(X_new[i : i + 1]) for i in range(len(X_new))), strict=True)
+        values, of_mean, of_variance = zip(*(self._at(X_new[i : i + 1], frozen) for i in range(len(X_new))), strict=True)
         mean, variance = np.array(values).T
         mean_gradient, variance_gradient = (
             {name: np.stack([part[name] for part in parts]) for name in self.wrt} for parts in (of_mean, of_variance)
@@ -133,7 +137,7 @@ class MapSensitivity:
         }
         return table("Derivatives of a point (maximum a posteriori) in the data", rows)
 
-    def _at(self, X_new: np.ndarray) -> tuple[tuple[float, float], ByData, ByData]:
+    def _at(self, X_new: np.ndarray, frozen: bool) -> tuple[tuple[float, float], ByData, ByData]:
         """Return mean and variance at one point, ``1 x d``, and their total derivatives."""
         offset, scale = (0.0, 1.0) if self._chain is None else self._chain.units
         inputs = X_new if self._chain is None else self._chain.inputs(X_new)
@@ -141,7 +145,8 @@ class MapSensitivity:
         for power, bars in enumerate(np.eye(2)[:, :, None], start=1):  # of the mean, then of the variance
             *both, slope, direct, X_bar = self._derivatives.predictions(self._maximum.u, inputs, *bars)
             value = float(both[power - 1][0])
-            total = {name: scale**power * part for name, part in self._total(slope, direct).items()}
+            gradient = direct if frozen else self._total(slope, direct)
+            total = {name: scale**power * part for name, part in gradient.items()}
             units = {"offset": np.array(2.0 - power), "scale": np.array(power * scale ** (power - 1) * value)}
             gradients.append(self._pulled({**total, **units, "X_new": scale**power * X_bar}, X_new))
             moments.append(scale**power * value)

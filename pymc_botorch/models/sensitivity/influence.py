@@ -65,9 +65,19 @@ def influence_of_data(
         step = np.broadcast_to(steps[name], moved.values[name].shape)
         slopes = _slopes(lambda change: gradient_of(make(moved.at(change)), best.X) * spans, name, step)
         gradient[name] = _movement(best, slopes.reshape(best.X.size, -1), spans).reshape(*best.X.shape, *step.shape)
+    ranges = np.broadcast_to(spans, best.X.shape)[best.free]
     condition = float(np.linalg.cond(best.curvature)) if best.free.any() else 1.0
     return RecommendationInfluence(
-        best.X, best.value, gradient, best.free, condition, make.incumbent, make.row, moved.fixed_parameters, moved.values
+        best.X,
+        best.value,
+        gradient,
+        best.free,
+        best.curvature / np.outer(ranges, ranges),
+        condition,
+        make.incumbent,
+        make.row,
+        moved.fixed_parameters,
+        moved.values,
     )
 
 
