@@ -88,7 +88,7 @@ class Rebuilder:
     def _copied(self, model: PyMCGP) -> AcquisitionFunction:
         copied = copy.deepcopy(self._acqf, {id(self._model): model})
         if self.row is not None:
-            best = self._candidates(model)[self.incumbent == "mean"][self.row]
+            best = self._candidates(self.incumbent, model)[self.row]
             copied.best_f = best.reshape(self._acqf.best_f.shape).to(self._acqf.best_f)
         return copied
 
@@ -99,7 +99,8 @@ class Rebuilder:
             return
         sign = 1.0 if getattr(self._acqf, "maximize", True) else -1.0
         kinds: tuple[Incumbent, Incumbent] = ("observation", "mean")
-        for kind, values in zip(kinds, self._candidates(self._model), strict=True):
+        for kind in kinds:
+            values = self._candidates(kind, self._model)
             row = int((sign * values).argmax())
             if torch.isclose(values[row], best.reshape(()).to(values), rtol=1e-6, atol=1e-9 * float(values.abs().max())):
                 self.incumbent, self.row = kind, row
@@ -112,10 +113,10 @@ class Rebuilder:
                     )
                 return
 
-    def _candidates(self, model: PyMCGP) -> tuple[Tensor, Tensor]:
-        """Return what may be the incumbent: objectives ``n`` of the outcomes, and of the mean at the training inputs."""
+    def _candidates(self, kind: Incumbent, model: PyMCGP) -> Tensor:
+        """Return what may be the incumbent, ``n``: objectives of the outcomes, or of the mean at the training inputs."""
         X = model.state.training.raw_X
-        return self._objective(RawData(model).Y, X), self._objective(model.posterior(X).mean.detach(), X)
+        return self._objective(RawData(model).Y if kind == "observation" else model.posterior(X).mean.detach(), X)
 
     def _objective(self, Y: Tensor, X: Tensor) -> Tensor:
         transform, objective = (getattr(self._acqf, name, None) for name in ("posterior_transform", "objective"))
