@@ -97,8 +97,8 @@ def recommendation_influence(
 
     The derivatives are those of fitting again and optimising the acquisition function again, by the implicit function theorem:
     hyperparameters, transforms and the incumbent move along. The candidate is first made exact by Newton's method. Derivatives
-    are local, and hold the design of earlier rounds fixed. Each number in the data costs six gradients of the acquisition function,
-    of models that are conditioned anew: some 20 ms in all.
+    are local, and hold the design of earlier rounds fixed. Each number in the data costs six gradients of the acquisition
+    function, of models that are conditioned anew: some 20 ms in all.
 
     Args:
         model: A fitted model that was made from data.
