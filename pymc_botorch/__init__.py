@@ -3,6 +3,7 @@
 __all__ = [
     "ComparedModel",
     "Comparison",
+    "ExpectationGradient",
     "FitResult",
     "FitWarning",
     "FullyBayesianPyMCGP",
@@ -21,6 +22,7 @@ __all__ = [
     "compile_acqf",
     "compile_predict",
     "config",
+    "expectation_gradient",
     "gradient_posterior",
     "map_sensitivity",
     "recommendation_influence",
@@ -40,6 +42,7 @@ from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.inference.predictive_gradients import PredictiveGradients
 from pymc_botorch.inference.sampling.result import SamplingResult
+from pymc_botorch.inference.sensitivity.result import ExpectationGradient
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.comparison import compare
 from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
@@ -52,12 +55,13 @@ if TYPE_CHECKING:
     from pymc_botorch.acquisition import compile_acqf
     from pymc_botorch.inference.sensitivity.map_sensitivity import MapSensitivity
     from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
-    from pymc_botorch.sensitivity import map_sensitivity, recommendation_influence
+    from pymc_botorch.sensitivity import expectation_gradient, map_sensitivity, recommendation_influence
 
 _LAZY = {
     "MapSensitivity": "pymc_botorch.inference.sensitivity.map_sensitivity",
     "RecommendationInfluence": "pymc_botorch.models.sensitivity.recommendation",
     "compile_acqf": "pymc_botorch.acquisition",
+    "expectation_gradient": "pymc_botorch.sensitivity",
     "map_sensitivity": "pymc_botorch.sensitivity",
     "recommendation_influence": "pymc_botorch.sensitivity",
 }

@@ -1,6 +1,6 @@
 """What the data do to the answer: how estimates, predictions and recommendations move with each observation."""
 
-__all__ = ["map_sensitivity", "recommendation_influence"]
+__all__ = ["expectation_gradient", "map_sensitivity", "recommendation_influence"]
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,11 +10,17 @@ from botorch.acquisition import AcquisitionFunction
 from torch import Tensor
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.inference.sensitivity.control_variates import Order
 from pymc_botorch.inference.sensitivity.derivatives import read_derivatives
+from pymc_botorch.inference.sensitivity.draws import read_draws
+from pymc_botorch.inference.sensitivity.expectation import expectation_gradient_over, read_order
 from pymc_botorch.inference.sensitivity.map_sensitivity import MapSensitivity, map_sensitivity_at
+from pymc_botorch.inference.sensitivity.quantity import AskedAt, Quantity
+from pymc_botorch.inference.sensitivity.result import ExpectationGradient
 from pymc_botorch.models.fully_bayesian import FullyBayesianPyMCGP
 from pymc_botorch.models.pymc_gp import PyMCGP
 from pymc_botorch.models.sensitivity.influence import influence_of_data
+from pymc_botorch.models.sensitivity.of_expectation import expectation_gradient_of_model
 from pymc_botorch.models.sensitivity.of_map import map_sensitivity_of_model
 from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
 
@@ -139,3 +145,92 @@ def recommendation_influence(
     """
     wrt = [wrt] if isinstance(wrt, str) else list(wrt)
     return influence_of_data(model, acqf, candidate, wrt, bounds, fixed_features)
+
+
+def expectation_gradient(
+    gp: Any,
+    f: Any,
+    wrt: Sequence[str] = ("X", "y"),
+    idata: Any = None,
+    *,
+    model: pm.Model | None = None,
+    weights: Any = None,
+    X_new: AskedAt = "fixed",
+    control_variates: Order = "quadratic",
+) -> ExpectationGradient:
+    """Return how a posterior expectation ``F = E[f]`` moves with the data, from draws that are there already.
+
+    With ``u`` the unconstrained parameters, ``L`` the log of their joint density with the outcomes, Jacobian included, and
+    ``s = dL/dh`` at fixed ``u``, for each number ``h`` among the data::
+
+        dF/dh = E[df/dh] + Cov(f, s)        E[s] = d log p(y | h) / dh
+
+    so that no model is fitted again. It is the derivative of what a new sample would say of changed data, not that of a
+    prediction at fixed hyperparameters.
+
+    Errors are of Monte Carlo only: **modes that the draws have missed are not in them**. A covariance amplifies rare modes. In a
+    model of ten observations with a HalfCauchy noise, a mode "all is noise" has 0.45 % of the posterior; 20,000 draws of NUTS,
+    with R-hat 1.0003 and no divergence, never saw it, and gave one derivative as 0.0116 ± 0.0017 that is 0.0173. Priors that rule
+    such modes out, or draws that look for them (``FullyBayesianPyMCGP.fit``), are the remedy. So is ``evidence_gradient``, where
+    the evidence can be had otherwise.
+
+    Args:
+        gp: A gp whose ``marginal_likelihood`` was called in ``model``, or a fitted ``FullyBayesianPyMCGP`` that was made from
+            data, whose draws of the last fit, all of them with their weights, are taken.
+        f: A number about the model: the name of one of its variables or deterministics; a scalar expression of its variables,
+            such as ``symbolic_posterior(gp, X_new).mean[0]``; or a function ``f(posterior)`` that returns one:
+            ``posterior(X_new)`` is mean ``q`` and covariance ``q x q`` of the noise-free function at ``q x d`` points,
+            ``posterior()`` at the training inputs. It has to be continuous in the data: a smooth version of what is true or
+            false.
+        wrt: Names of the data: of ``pm.Data``, or ``"X"`` and ``"y"`` for the gp's own, also where they are arrays; of a
+            ``FullyBayesianPyMCGP`` ``"X"``, ``"y"`` and, with known variances, ``"sigma"``, the sds.
+        idata: What ``pm.sample`` returned for these data: ArviZ data with a ``posterior``, or that as a dataset.
+        model: The PyMC model; None takes the one in context.
+        weights: Importance weights of the draws, ``S``, one chain after another; None weighs all alike. Errors are then those
+            of independent draws: thin a chain before you weigh it.
+        X_new: Whether new inputs that are the training inputs stay where they are (``"fixed"``), or move with ``X``
+            (``"moves"``): the derivative of predictions at the training inputs is one or the other.
+        control_variates: Degree of the polynomials that Stein's identity makes control variates of: ``"quadratic"``, ``"linear"``
+            or None. Where there are fewer than 20 effective draws for each, the degree is lower.
+
+    Returns:
+        ``value``, ``gradient["X"]`` (``n x d``), ``gradient["y"]`` (``n``), ``mcse``, ``ess``, ``evidence_gradient``, and checks
+        that need no reference: ``stein_z``, ``translation``. It prints as a table. Units are those of the PyMC model; of a
+        ``FullyBayesianPyMCGP``, data, new inputs and predictions are raw, and transforms that learn from data learn anew, as in a
+        refit. ``evidence_gradient`` is that of the outcomes as the gp sees them.
+
+    Raises:
+        DataError: If draws, weights, ``f`` or ``wrt`` do not fit the model, ``f`` or a derivative is not finite at a draw, or the
+            kernel has a kink where points coincide. (A ``ValueError``.)
+        FitError: If the training covariance cannot be factorised at a draw.
+        UnsupportedGPError: If ``gp`` is of another class. (A ``TypeError``.)
+
+    References:
+        Glynn (1990), Likelihood ratio gradient estimation for stochastic systems, https://doi.org/10.1145/84537.84552
+
+        Mira, Solgi & Imparato (2013), Zero variance Markov chain Monte Carlo for Bayesian estimators,
+        https://doi.org/10.1007/s11222-012-9344-6
+
+    Example:
+        >>> import numpy as np, pymc as pm, xarray as xr, pymc_botorch
+        >>> X = np.linspace(0, 1, 8)[:, None]
+        >>> with pm.Model():
+        ...     sigma = pm.LogNormal("sigma", -2, 0.5)
+        ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+        ...     y_ = gp.marginal_likelihood("y", X, np.sin(6 * X[:, 0]), sigma)
+        ...     draws = np.exp(-2 + 0.3 * np.random.default_rng(0).normal(size=(4, 100)))
+        ...     idata = xr.Dataset({"sigma": (("chain", "draw"), draws)})  # or pm.sample()
+        ...     best = pymc_botorch.symbolic_posterior(gp, [[0.25]]).mean[0]
+        ...     result = pymc_botorch.expectation_gradient(gp, best, ["X", "y"], idata)
+        >>> result.gradient["X"].shape, result.gradient["y"].shape
+        ((8, 1), (8,))
+    """
+    order, wrt = read_order(control_variates), (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    if not wrt:
+        raise DataError("wrt is empty. Name the data to take derivatives in, for example ['X', 'y'].")
+    if isinstance(gp, FullyBayesianPyMCGP):
+        if not (idata is model is weights is None):
+            raise DataError("A FullyBayesianPyMCGP has its own draws, weights and model. Leave idata, weights and model out.")
+        return expectation_gradient_of_model(gp, f, wrt, X_new, order)
+    derivatives = read_derivatives(gp, wrt, model=model, jacobian=True, quantity=Quantity(f, X_new))
+    return expectation_gradient_over(derivatives, read_draws(derivatives, idata, weights), order)

@@ -894,6 +894,19 @@ def test_random_generators_are_shared_variables_of_random_type() -> None:
 
 
 @pytest.mark.numba
+def test_an_identity_of_our_own_is_an_identity() -> None:
+    from pymc_botorch.graph.posterior.new_inputs import mark_new_inputs
+
+    X = pt.matrix("X")
+    outputs = [pt.square(mark_new_inputs(X)), pt.grad(pt.square(mark_new_inputs(X)).sum(), X)]
+    values = np.arange(6.0).reshape(2, 3)
+    for mode in ("NUMBA", "FAST_COMPILE", "FAST_RUN"):
+        square, slope = pytensor.function([X], outputs, mode=mode)(values)
+        np.testing.assert_array_equal(square, values**2)
+        np.testing.assert_array_equal(slope, 2 * values)
+
+
+@pytest.mark.numba
 def test_numba_functions_have_jit_fn() -> None:
     x = pt.vector("x", dtype="float64")
     function = pytensor.function([x], [2.0 * x], mode="NUMBA", trust_input=True)
@@ -1936,6 +1949,10 @@ def test_effective_sizes_and_r_hat_are_of_chains_by_draws() -> None:
     assert array_stats.rhat(chains) < 1.1 < array_stats.rhat(apart)
     for options in ({"method": "bulk"}, {"method": "tail", "prob": (0.1, 0.9)}):
         assert array_stats.ess(chains, **options) > 10 * array_stats.ess(apart, method="bulk")
+    series = np.stack([chains, apart], 2)
+    of_both = array_stats.ess(series, chain_axis=0, draw_axis=1, method="mean")
+    np.testing.assert_allclose(of_both, [array_stats.ess(part, method="mean") for part in (chains, apart)])
+    assert of_both[0] > 10 * of_both[1]
 
 
 def test_a_model_has_no_more_attributes_than_a_gp() -> None:

@@ -22,6 +22,7 @@ from pytensor.tensor.variable import TensorVariable
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.gps.likelihoods import split_jitter
 from pymc_botorch.graph.gps.marginal import Observations
+from pymc_botorch.graph.posterior.new_inputs import mark_new_inputs
 from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR, point_gradients, point_variances
 from pymc_botorch.graph.rewrites.differentiable import differentiable
 
@@ -51,8 +52,14 @@ def conditional_moments(
         given: As in ``gp.conditional``.
         X: New inputs, ``n x d``.
     """
-    X = _matrix(X, observations)
-    new = pt.matrix("X_new", dtype="float64", shape=(None, observations.X.shape[1]))
+    new, X = _matrices(X, observations)
+    return SymbolicPosterior(*graph_replace(_moments(gp, observations, given, new), {new: X}, strict=False))
+
+
+def _moments(
+    gp: pm.gp.gp.Base, observations: Observations, given: Mapping[str, Any] | None, new: TensorVariable
+) -> list[TensorVariable]:
+    """Return mean and covariance at a symbol of new inputs."""
     symbolic = _symbolic_given(gp, observations, given)
     with pm.Model(model=None):  # a scratch model: not a child of the one in context
         f = observations.gp.conditional("f", new, given=symbolic, jitter=observations.jitter)
@@ -74,17 +81,15 @@ def conditional_moments(
         if isinstance(v, TensorVariable) and v.owner is not None and isinstance(v.owner.op, RANDOM)
     }
     outputs = differentiable(graph_replace(outputs, random, strict=False) if random else outputs)
-    back = {leaf: v for v, leaf in random.items()} | {new: X}
-    return SymbolicPosterior(*graph_replace(outputs, back, strict=False))
+    return graph_replace(outputs, {leaf: v for v, leaf in random.items()}, strict=False) if random else outputs
 
 
 def conditional_gradients(
     gp: pm.gp.gp.Base, observations: Observations, given: Mapping[str, Any] | None, X: Any
 ) -> list[TensorVariable]:
     """Return mean, variance and sd of ``gp`` at the rows of ``X``, ``n x d``, then their gradients."""
-    X = _matrix(X, observations)
-    new = pt.matrix("X_new", dtype="float64", shape=(None, observations.X.shape[1]))
-    mean, cov = conditional_moments(gp, observations, given, new)
+    new, X = _matrices(X, observations)
+    mean, cov = _moments(gp, observations, given, new)
     variance = point_variances(cov, new)
     variance = pt.maximum(variance, VARIANCE_FLOOR)
     sd = pt.sqrt(variance)
@@ -94,12 +99,13 @@ def conditional_gradients(
     return graph_replace(parts, {new: X}, strict=False)
 
 
-def _matrix(X: Any, observations: Observations) -> TensorVariable:
-    """Return new inputs as a symbolic matrix of floats."""
+def _matrices(X: Any, observations: Observations) -> tuple[TensorVariable, TensorVariable]:
+    """Return a symbol for new inputs, and these as a symbolic matrix of floats, marked."""
     X, d = pt.as_tensor_variable(X), observations.X.shape[1]
     if X.type.ndim != 2 or X.type.shape[1] not in (None, d):
         raise DataError(f"X is of type {X.type}. Pass an n x {d} matrix, for example pt.matrix(shape=(None, {d})).")
-    return pt.specify_shape(X.astype("float64"), (None, d))
+    new = pt.matrix("X_new", dtype="float64", shape=(None, d))
+    return new, pt.specify_shape(mark_new_inputs(X.astype("float64")), (None, d))
 
 
 def _symbolic_given(gp: pm.gp.gp.Base, observations: Observations, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class Layout:
         parts = zip(self._shapes, [0, *self._ends], self._ends, strict=False)
         return [U[:, start:end].reshape(len(U), *shape) for shape, start, end in parts]
 
+    def join_all(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        """Return parameters ``S x`` their own shape as vectors ``S x D``."""
+        return np.column_stack([np.reshape(part, (len(part), -1)) for part in parts])
+
 
 class HasParameters(Protocol):
     """Expressions of unconstrained parameters and data."""
@@ -116,6 +120,11 @@ class Scales:
         with self._lock:
             return self._to_unconstrained(*(point[name] for name in self.names), *data)
 
+    def unconstrained_all(self, draws: Mapping[str, np.ndarray], data: Sequence[np.ndarray]) -> Arrays:
+        """Return the unconstrained values ``S x ...`` of draws of constrained ones, ``S x ...``."""
+        with self._lock:
+            return self._all_to_unconstrained(*(draws[name] for name in self.names), *data)
+
     def support_point(self, data: Sequence[np.ndarray]) -> Arrays:
         """Return PyMC's initial point, unconstrained."""
         with self._lock:
@@ -171,6 +180,13 @@ class Scales:
         symbols = {rv: rv.type(rv.name) for rv in self.pm_model.free_RVs}
         forward = graph_replace(self._forward(), symbols, strict=False)
         return self._compile(forward, list(symbols.values()))
+
+    @cached_property
+    def _all_to_unconstrained(self) -> pytensor.compile.Function:
+        symbols = {rv: rv.type(rv.name) for rv in self.pm_model.free_RVs}
+        many = batched(list(symbols.values()))
+        forward = graph_replace(self._forward(), symbols, strict=False)
+        return self._compile(vectorize_graph(forward, many), list(many.values()))
 
     @cached_property
     def _support_point(self) -> pytensor.compile.Function:

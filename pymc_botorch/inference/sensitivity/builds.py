@@ -3,10 +3,12 @@
 All take ``*parameters, *data, jacobian, X_new`` first; those that are pullbacks take cotangents then.
 """
 
-__all__ = ["constrained_pullback", "curvature", "prediction_pullback", "quantity_pullback", "score"]
+__all__ = ["ExpectationTerms", "constrained_pullback", "curvature", "expectation_terms", "prediction_pullback", "score"]
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import pytensor.tensor as pt
 from pytensor.gradient import NullTypeGradError
 from pytensor.graph.basic import Variable
@@ -17,6 +19,22 @@ from pymc_botorch.graph.compiling.functions import Compilable
 from pymc_botorch.graph.posterior.pointwise import point_variances
 from pymc_botorch.graph.rewrites.differentiable import without_zero_steps
 from pymc_botorch.inference.sensitivity.graph import SensitivityGraph
+
+
+class ExpectationTerms[Number: (float, np.ndarray)](NamedTuple):
+    """A quantity at a draw, with derivatives at fixed unconstrained parameters; of many draws with ``S`` as first axis.
+
+    Attributes:
+        f: The quantity.
+        in_data: Its gradients in the data that were asked for, then in its own new inputs, one after another.
+        slope: Gradient of the log density in the ``D`` unconstrained parameters.
+        score: Gradients of the log density in the data that were asked for, one after another.
+    """
+
+    f: Number
+    in_data: np.ndarray
+    slope: np.ndarray
+    score: np.ndarray
 
 
 def score(graph: SensitivityGraph) -> Compilable:
@@ -54,9 +72,16 @@ def constrained_pullback(graph: SensitivityGraph) -> Compilable:
     return [*graph.symbols, *bars], [*values, *_gradient(_inner(bars, values), [*graph.parameters.values(), *graph.asked])]
 
 
-def quantity_pullback(graph: SensitivityGraph) -> Compilable:
-    """Build ``... -> the user's quantity, *its gradient in the data``."""
-    return graph.symbols, without_zero_steps([graph.quantity, *_gradient(graph.quantity, graph.asked)])
+def expectation_terms(graph: SensitivityGraph) -> Compilable:
+    """Build ``... -> the user's quantity, *its gradients, *gradients of the log density``.
+
+    Those of the quantity are in the data and its new inputs, the parameters being fixed; those of the density in parameters and
+    data.
+    """
+    moved = [*graph.asked, *(graph.data[name] for name in graph.new_inputs)]
+    gradients = _gradient(graph.quantity, moved)
+    score = _gradient(graph.log_density, [*graph.parameters.values(), *graph.asked])
+    return graph.symbols, without_zero_steps([graph.quantity, *gradients, *score])
 
 
 def _inner(bars: Sequence[TensorVariable], values: Sequence[TensorVariable]) -> TensorVariable:

@@ -1,6 +1,6 @@
 """Derivatives of one model, at its data, as functions of a vector of unconstrained parameters."""
 
-__all__ = ["ByData", "Derivatives", "check_kinks", "read_derivatives", "read_derivatives_of_built"]
+__all__ = ["ByData", "Derivatives", "read_derivatives", "read_derivatives_of_built"]
 
 import weakref
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,9 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
-from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.config import Tier, config
-from pymc_botorch.errors import DataError
+from pymc_botorch.errors import FitError
 from pymc_botorch.graph.compiling.cache import compiled
 from pymc_botorch.graph.compiling.functions import as_given, making_graphs
 from pymc_botorch.inference.build import BuiltGP
@@ -24,13 +23,16 @@ from pymc_botorch.inference.fit.scales import Layout, Scales
 from pymc_botorch.inference.fitted import read_fitted_graphs
 from pymc_botorch.inference.points import model_in_context
 from pymc_botorch.inference.sensitivity.builds import (
+    ExpectationTerms,
     constrained_pullback,
     curvature,
+    expectation_terms,
     prediction_pullback,
-    quantity_pullback,
     score,
 )
 from pymc_botorch.inference.sensitivity.graph import SensitivityGraph, SensitivityInputs, read_sensitivity_graph
+from pymc_botorch.inference.sensitivity.kinks import check_kinks
+from pymc_botorch.inference.sensitivity.quantity import Quantity
 from pymc_botorch.inference.training_data import TrainingData
 
 type ByData = dict[str, np.ndarray]
@@ -51,6 +53,9 @@ class Derivatives:
     Attributes:
         wrt: Names of the data, as they were asked for.
         values: These data, by name.
+        new_inputs: New inputs of predictions in the user's quantity, ``q x d`` each.
+        X_name: The one of ``wrt`` that is the gp's training inputs, or None.
+        rough: Names of kernels with a kink at distance zero.
         names: Names of the parameters.
         owners: Name of the parameter that each entry of ``u`` belongs to.
         transformed: Whether each entry of ``u`` is of a parameter with a transform (a logarithm, a logit).
@@ -69,13 +74,15 @@ class Derivatives:
         self.wrt, self.jacobian = tuple(wrt), float(jacobian)
         self._data = [np.array(inputs.values[name], symbol.type.dtype) for name, symbol in graph.data.items()]
         self.values = {name: np.array(inputs.values[key]) for name, key in zip(wrt, graph.wrt, strict=True)}
+        self.new_inputs = [np.array(inputs.values[key]) for key in graph.new_inputs]
         self._scales = Scales(pm_model, graph, inputs.leaves, [])
         support = self._scales.support_point(self._data)
         self._layout = Layout(self._scales.names, support)
-        self._shapes = [np.shape(part) for part in support]
         self.names, self.owners = self._scales.names, self._layout.owners
         transformed = dict(zip(self.names, self._scales.transformed, strict=True))
         self.transformed = np.array([transformed[name] for name in self.owners])
+        self.X_name = next((name for name, key in zip(wrt, graph.wrt, strict=True) if key == inputs.X), None)
+        self.rough, self._support = graph.rough, flatten(support)
         self.d = graph.X_new.type.shape[1]
 
     def unconstrained(self, point: Mapping[str, Any]) -> np.ndarray:
@@ -85,6 +92,15 @@ class Derivatives:
             DataError: If the point does not fit the model.
         """
         return flatten(self._scales.unconstrained(self._scales.read(point), self._data))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each parameter on its constrained scale, by name."""
+        return {name: value.shape for name, value in self.constrained_values(self._support).items()}
+
+    def unconstrained_draws(self, draws: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the vectors ``S x D`` of draws ``S x ...`` of all parameters; of a value outside its support NaN or infinite."""
+        return self._layout.join_all(self._scales.unconstrained_all(draws, self._data))
 
     def score(self, u: np.ndarray) -> tuple[float, np.ndarray, ByData]:
         """Return the log density, its gradient ``D`` in the parameters, and its gradients in the data."""
@@ -124,10 +140,19 @@ class Derivatives:
         in_data = {name: np.stack([mixed[name] for _, mixed in rows]) for name in self.wrt}
         return values, np.stack([row for row, _ in rows]), in_data
 
-    def quantity(self, u: np.ndarray) -> tuple[float, ByData]:
-        """Return the user's quantity and its gradients in the data, the parameters ``u`` being fixed."""
-        value, *gradients = self._call(quantity_pullback, u)
-        return float(value), dict(zip(self.wrt, gradients, strict=True))
+    def expectation_terms(self, u: np.ndarray) -> ExpectationTerms[float]:
+        """Return the user's quantity and the derivatives that those of its expectation are made of.
+
+        Raises:
+            FitError: If the training covariance cannot be factorised.
+        """
+        try:
+            f, *rest = self._call(expectation_terms, u)
+        except np.linalg.LinAlgError as error:
+            raise FitError("The training covariance cannot be factorised there.") from error
+        new, rest = len(self.wrt) + len(self.new_inputs), list(map(np.ravel, rest))
+        parameters = new + len(self.names)
+        return ExpectationTerms(float(f), flatten(rest[:new]), flatten(rest[new:parameters]), flatten(rest[parameters:]))
 
     def constrained_values(self, u: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parameters on their constrained scale, by name."""
@@ -152,7 +177,7 @@ def read_derivatives(
     *,
     model: pm.Model | None,
     jacobian: bool = False,
-    quantity: TensorVariable | None = None,
+    quantity: Quantity | None = None,
 ) -> Derivatives:
     """Return the derivatives of a gp's model in the data ``wrt``.
 
@@ -161,7 +186,7 @@ def read_derivatives(
         wrt: Names of ``pm.Data``; ``"X"`` and ``"y"`` are the gp's own, whether they are ``pm.Data`` or arrays.
         model: The PyMC model; None takes the one in context.
         jacobian: Whether the density is that of the unconstrained parameters.
-        quantity: A scalar expression of the model's variables, or None.
+        quantity: A number that is asked about, or None.
 
     Raises:
         UnsupportedGPError: If ``gp`` is of a class that has no Gaussian marginal likelihood.
@@ -181,20 +206,14 @@ def read_derivatives(
         return derivatives
 
 
-def check_kinks(rough: Sequence[str], X: np.ndarray) -> None:
-    """Refuse derivatives in inputs ``n x d`` where a kernel has a kink at distance zero, and two of them are there.
-
-    Raises:
-        DataError: If it is so.
-    """
-    if rough and len(np.unique(X, axis=0)) < len(X):
-        raise DataError(
-            f"{', '.join(rough)} has a kink at distance zero, and rows of X are equal: there is no derivative in X. Ask for that "
-            "in y only, or use Matern32, Matern52 or ExpQuad."
-        )
-
-
-def read_derivatives_of_built(built: BuiltGP, data: TrainingData, wrt: Sequence[str], *, jacobian: bool = False) -> Derivatives:
+def read_derivatives_of_built(
+    built: BuiltGP,
+    data: TrainingData,
+    wrt: Sequence[str],
+    *,
+    jacobian: bool = False,
+    quantity: Quantity | None = None,
+) -> Derivatives:
     """Return the derivatives of a built gp given data, with respect to ``"X"``, ``"y"`` and ``"sigma"``, the known sds."""
     pm_model, function = built.scales.pm_model, built.function
     leaves: dict[str, Variable] = {"X": pm_model["train_X"], "y": pm_model["train_Y"]}
@@ -204,10 +223,14 @@ def read_derivatives_of_built(built: BuiltGP, data: TrainingData, wrt: Sequence[
     sources = {name: every[role] for name, role in function.roles.items()}
     known = _graphs.setdefault(built, {})
     with making_graphs():
-        if tuple(wrt) not in known:
-            known[tuple(wrt)] = read_sensitivity_graph(pm_model, function.graph, function.data, sources, leaves, wrt)
-        graph, inputs = known[tuple(wrt)]
         values = {every[role]: data.value(role) for role in {*function.roles.values(), *built.objective_roles.values()}}
+        arguments = pm_model, function.graph, function.data, sources, leaves, wrt
+        if quantity is not None:
+            graph, inputs = read_sensitivity_graph(*arguments, quantity, values)
+        else:
+            if tuple(wrt) not in known:
+                known[tuple(wrt)] = read_sensitivity_graph(*arguments)
+            graph, inputs = known[tuple(wrt)]
         given = {key: values[leaf] for key, leaf in inputs.leaves.items() if leaf in values}
         inputs = replace(inputs, values={**inputs.values, **given})
         return Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)

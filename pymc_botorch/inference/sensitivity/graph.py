@@ -13,18 +13,20 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.distributions.distribution import SymbolicRandomVariable
-from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Variable
+from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.replace import graph_replace
-from pytensor.graph.traversal import ancestors
+from pytensor.graph.traversal import ancestors, graph_inputs
 from pytensor.tensor.random.op import RandomVariable
-from pytensor.tensor.variable import TensorConstant, TensorVariable
+from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compiling.structure import Graph
-from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, leaves_to_lift
+from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
+from pymc_botorch.graph.posterior.symbolic import SymbolicPosterior
 from pymc_botorch.graph.rewrites.differentiable import differentiable
 from pymc_botorch.inference.fit.objective import check_parameters, density_terms, gaussian_log_likelihood
+from pymc_botorch.inference.sensitivity.data import data_key, data_names, data_value, is_same_data, lift_data
+from pymc_botorch.inference.sensitivity.quantity import PosteriorAt, Quantity
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class SensitivityGraph(Graph):
         mean: Posterior mean of the noise-free function at ``X_new``, ``q``.
         cov: Its covariance, ``q x q``, without jitter.
         quantity: A number of the user's, or None.
+        new_inputs: Names of those of ``data`` that are new inputs of predictions in ``quantity``.
+        rough: Names of kernels with a kink at distance zero.
     """
 
     parameters: Mapping[str, Variable]
@@ -54,6 +58,8 @@ class SensitivityGraph(Graph):
     mean: TensorVariable
     cov: TensorVariable
     quantity: TensorVariable | None = None
+    new_inputs: tuple[str, ...] = ()
+    rough: tuple[str, ...] = ()
 
     @property
     def symbols(self) -> list[Variable]:
@@ -68,7 +74,7 @@ class SensitivityGraph(Graph):
     @property
     def outputs(self) -> list[Variable]:
         """The expressions, and what derivatives are taken with respect to, which decides what is compiled."""
-        own = [] if self.quantity is None else [self.quantity]
+        own = [] if self.quantity is None else [self.quantity, *(self.data[name] for name in self.new_inputs)]
         return [self.log_density, *self.constrained.values(), self.mean, self.cov, *own, *self.asked]
 
 
@@ -80,11 +86,13 @@ class SensitivityInputs:
         leaves: Shared variable, constant or symbol of the PyMC model that each of ``graph.data`` stands for, by its name there.
         values: A value for each.
         names: Names of ``graph.data`` by those that users know: of a ``pm.Data``, ``"X"`` and ``"y"``.
+        X: That of ``graph.data`` which is the gp's training inputs; None where these are computed.
     """
 
     leaves: Mapping[str, Variable]
     values: Mapping[str, np.ndarray]
     names: Mapping[str, str]
+    X: str | None
 
 
 def read_sensitivity_graph(
@@ -94,7 +102,8 @@ def read_sensitivity_graph(
     sources: Mapping[str, Variable],
     named: Mapping[str, Variable],
     wrt: Sequence[str],
-    quantity: TensorVariable | None = None,
+    quantity: Quantity | None = None,
+    known: Mapping[Variable, np.ndarray] | None = None,
 ) -> tuple[SensitivityGraph, SensitivityInputs]:
     """Return the expressions of a model, and where their data come from.
 
@@ -105,10 +114,12 @@ def read_sensitivity_graph(
         sources: What of the model they stand for, by name: a shared variable, a constant, or an expression of these.
         named: The gp's training data by the names of users, ``"X"`` and ``"y"``, before those of ``pm.Data``.
         wrt: What derivatives are taken with respect to: names of these, or of ``pm.Data``.
-        quantity: A scalar expression of the model's variables, or None.
+        quantity: A number that is asked about, or None.
+        known: Values of data of the model in place of those that it holds.
 
     Raises:
-        DataError: If the model has no parameters or discrete ones, or there are no data of a name in ``wrt``.
+        DataError: If the model has no parameters or discrete ones, there are no data of a name in ``wrt``, or the quantity is no
+            number of this model.
     """
     check_parameters(pm_model)
     parameters = {rv.name: pm_model.rvs_to_values[rv] for rv in pm_model.free_RVs}
@@ -116,7 +127,14 @@ def read_sensitivity_graph(
     rest, likelihoods = density_terms(pm_model, jacobian)
     own = {name: posterior.data[name].type(name) for name in posterior.data if name not in sources}
     moments = _of_model(posterior, {**own, **sources}, pm_model)
-    asked = [] if quantity is None else pm_model.replace_rvs_by_values([quantity])
+    placed = None
+    if quantity is not None:
+        own, values, named = {**own, **quantity.units}, {**values, **quantity.values}, {**named, **quantity.units}
+        every = {**pm_model.named_vars, **named}
+        variables = [every[name] for name in wrt if name in every]
+        placed = quantity.placed(pm_model, _at(posterior.X, moments), named.get("X"), variables, known or {})
+        own, values = {**own, **placed.symbols}, {**values, **placed.values}
+    asked = [] if placed is None else [placed.expression]
     parts = [part for likelihood in likelihoods for part in likelihood[1:]]
     constrained = pm_model.replace_rvs_by_values(list(pm_model.free_RVs))
     rest, *written = differentiable([rest, *parts, *moments, *asked])
@@ -124,13 +142,15 @@ def read_sensitivity_graph(
         rest = rest + gaussian_log_likelihood(y, *written[2 * i : 2 * i + 2])
     outputs = [rest, *constrained, *written[len(parts) :]]
     _check_no_randomness(outputs, pm_model)
-    data, leaves, replacements = _lift(outputs, own)
+    data, leaves, replacements = lift_data(outputs, own)
     outputs = graph_replace(outputs, replacements, strict=False)
+    _check_symbols(outputs, [*parameters.values(), *data.values(), jacobian, posterior.X])
     log_density, (mean, cov, *asked) = outputs[0], outputs[1 + len(constrained) :]
-    names = _names(leaves, named)
-    keys = tuple(_key(name, names, leaves, named) for name in wrt)
-    known = set(ancestors([log_density]))
-    if silent := [name for name, key in zip(wrt, keys, strict=True) if data[key] not in known]:
+    names = data_names(leaves, named)
+    keys = tuple(data_key(name, names, leaves, named) for name in wrt)
+    places = () if placed is None else (*placed.symbols, *(key for key, leaf in leaves.items() if leaf in placed.leaves))
+    needed = set(ancestors([log_density, *asked])).union(own[name] for name in (quantity.units if quantity else ()))
+    if silent := [name for name, key in zip(wrt, keys, strict=True) if data[key] not in needed]:
         raise DataError(f"The likelihood does not take {', '.join(silent)} as they are. Ask for other data: {', '.join(names)}.")
     graph = SensitivityGraph(
         parameters,
@@ -143,9 +163,12 @@ def read_sensitivity_graph(
         mean,
         cov,
         asked[0] if asked else None,
+        places,
+        posterior.rough,
     )
-    held = {key: values[key] if key in own else _value(leaf) for key, leaf in leaves.items()}
-    return graph, SensitivityInputs(leaves, held, names)
+    held = {key: values[key] if key in own else data_value(leaf) for key, leaf in leaves.items()}
+    X = next((key for key, leaf in leaves.items() if "X" in named and is_same_data(leaf, named["X"])), None)
+    return graph, SensitivityInputs(leaves, held, names, X)
 
 
 def _of_model(posterior: PosteriorGraph, sources: Mapping[str, Variable], pm_model: pm.Model) -> list[TensorVariable]:
@@ -154,6 +177,11 @@ def _of_model(posterior: PosteriorGraph, sources: Mapping[str, Variable], pm_mod
     known = {posterior.data[name]: source.astype(posterior.data[name].type.dtype) for name, source in sources.items()}
     moments = graph_replace([posterior.mean, posterior.cov], {posterior.given_noise: posterior.noise}, strict=False)
     return pm_model.replace_rvs_by_values(graph_replace(moments, random | known, strict=False))
+
+
+def _at(symbol: TensorVariable, moments: Sequence[TensorVariable]) -> PosteriorAt:
+    """Return the function of new inputs that moments at a symbol are."""
+    return lambda X: SymbolicPosterior(*graph_replace(moments, {symbol: X}, strict=False))
 
 
 def _check_no_randomness(outputs: Sequence[Variable], pm_model: pm.Model) -> None:
@@ -166,61 +194,8 @@ def _check_no_randomness(outputs: Sequence[Variable], pm_model: pm.Model) -> Non
             )
 
 
-def _lift(
-    outputs: Sequence[TensorVariable], own: Mapping[str, Variable]
-) -> tuple[dict[str, Variable], dict[str, Variable], dict[Variable, Variable]]:
-    """Return symbols for all data in ``outputs``, the first variable that each stands for, and what to replace by what.
-
-    Equal constants are one: PyMC makes one of an array at each place where it stands.
-    """
-    data, leaves, replacements = dict(own), dict(own), {}
-    for leaf in leaves_to_lift(outputs):
-        key = next((key for key, known in leaves.items() if _are_equal_constants(known, leaf)), None)
-        if key is None:
-            key = f"data_{len(data)}"
-            leaves[key], data[key] = leaf, pt.tensor(key, dtype=leaf.type.dtype, shape=_shape(leaf))
-        replacements[leaf] = data[key]
-    return data, leaves, replacements
-
-
-def _are_equal_constants(one: Variable, two: Variable) -> bool:
-    both = isinstance(one, TensorConstant) and isinstance(two, TensorConstant)
-    return both and one.type.dtype == two.type.dtype and np.array_equal(one.data, two.data)
-
-
-def _shape(leaf: Variable) -> tuple[int | None, ...]:
-    """Return the static shape of the symbol for a leaf, whose number of rows may change."""
-    if isinstance(leaf, SharedVariable):
-        return leaf.type.shape
-    *rows, columns = leaf.type.shape
-    kept = columns if rows or columns == 1 else None
-    return (*(1 if length == 1 else None for length in rows), kept)
-
-
-def _value(leaf: Variable) -> np.ndarray:
-    return np.asarray(leaf.get_value() if isinstance(leaf, SharedVariable) else leaf.data)
-
-
-def _names(leaves: Mapping[str, Variable], named: Mapping[str, Variable]) -> dict[str, str]:
-    """Return our names of data by their users': those of shared variables, then the gp's own."""
-    found = {leaf.name: key for key, leaf in leaves.items() if isinstance(leaf, SharedVariable) and leaf.name}
-    for name, variable in named.items():
-        for key, leaf in leaves.items():
-            if leaf is variable or _are_equal_constants(leaf, variable):
-                found[name] = key
-    return found
-
-
-def _key(name: str, names: Mapping[str, str], leaves: Mapping[str, Variable], named: Mapping[str, Variable]) -> str:
-    if name not in names:
-        why = ""
-        if name in named:
-            is_array = isinstance(named[name], SharedVariable | TensorConstant)
-            why = "holds it as integers" if is_array else "computes it from other data, which you can ask for"
-            why = f" The model {why}."
-        raise DataError(f"wrt has {name!r}, but there are derivatives with respect to {', '.join(map(repr, names))} only.{why}")
-    if (leaf := leaves[names[name]]).type.dtype != "float64":
-        raise DataError(
-            f"The data {name} are of type {leaf.type.dtype}. Pass them as float64 to differentiate with respect to them."
-        )
-    return names[name]
+def _check_symbols(outputs: Sequence[Variable], known: Sequence[Variable]) -> None:
+    strangers = [v for v in graph_inputs(outputs) if not isinstance(v, Constant) and v not in known]
+    if strangers:
+        names = ", ".join(sorted({v.name or str(v) for v in strangers}))
+        raise DataError(f"f depends on {names}, which the PyMC model does not have. Replace it by a value, or by pm.Data.")

@@ -12,7 +12,8 @@ from botorch.models.transforms.input import AffineInputTransform, ChainedInputTr
 from botorch.models.transforms.outcome import OutcomeTransform, Standardize
 from torch import Tensor
 
-from pymc_botorch.inference.sensitivity.derivatives import ByData, check_kinks
+from pymc_botorch.inference.sensitivity.derivatives import ByData
+from pymc_botorch.inference.sensitivity.kinks import check_kinks
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.known_variances import SMALLEST_SHARE
 from pymc_botorch.models.posterior.arrays import to_numpy
@@ -99,16 +100,18 @@ class RawData:
             X_new: The raw points of the prediction, ``q x d``, which stay where they are.
 
         Returns:
-            Gradients in ``"X"`` (``n x d``), ``"y"`` (``n``) and, where it is known, ``"sigma"`` (``n``).
+            Gradients in ``"X"`` (``n x d``), ``"y"`` (``n``) and, where there are any, ``"sigma"`` (``n``) and ``"X_new"``
+            (``q x d``).
         """
         leaves = {"X": self.X, "y": self.Y.squeeze(-1)}
         if self.Yvar is not None:
             leaves["sigma"] = self.Yvar.sqrt().squeeze(-1)
+        if X_new is not None:
+            leaves["X_new"] = torch.from_numpy(X_new)
         leaves = {name: leaf.clone().requires_grad_() for name, leaf in leaves.items()}
         Yvar = leaves["sigma"].square().unsqueeze(-1) if "sigma" in leaves else None
-        new = None if X_new is None else torch.from_numpy(X_new)
         with torch.enable_grad():
-            seen = self._seen(leaves["X"], leaves["y"].unsqueeze(-1), Yvar, new)
+            seen = self._seen(leaves["X"], leaves["y"].unsqueeze(-1), Yvar, leaves.get("X_new"))
             terms = [(torch.from_numpy(np.asarray(bars[name])) * part).sum() for name, part in seen.items() if name in bars]
             gradients = torch.autograd.grad(torch.stack(terms).sum(), list(leaves.values()), allow_unused=True)
         return {
