@@ -1,6 +1,12 @@
 """Derivatives of one model, at its data, as functions of a vector of unconstrained parameters."""
 
-__all__ = ["Derivatives", "read_derivatives", "read_derivatives_of_built"]
+__all__ = [
+    "Derivatives",
+    "read_derivatives",
+    "read_derivatives_of_built",
+    "read_expressions",
+    "read_expressions_of_built",
+]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -156,27 +162,39 @@ def read_derivatives(
         UnsupportedGPError: If ``gp`` is of a class that has no Gaussian marginal likelihood.
         DataError: If gp and model do not fit together, or there are no data of a name in ``wrt``.
     """
-    pm_model = model_in_context(model)
     with making_graphs():
-        (fitted, known), *_ = read_fitted_graphs(gp, pm_model, None)
-        named = {name: pt.as_tensor_variable(getattr(gp, name)) for name in ("X", "y") if hasattr(gp, name)}
-        sources = {**known, **named}
-        named |= {"sigma": known["sigma"]} if "sigma" in known else {}
-        graph, inputs = read_sensitivity_graph(pm_model, fitted.graph, fitted.data, sources, named, wrt, quantity)
-        return Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)
+        return Derivatives(*read_expressions(gp, wrt, model=model, quantity=quantity), wrt, jacobian=jacobian)
 
 
 def read_derivatives_of_built(built: BuiltGP, data: TrainingData, wrt: Sequence[str], *, jacobian: bool = False) -> Derivatives:
     """Return the derivatives of a built gp given data, with respect to ``"X"``, ``"y"`` and ``"sigma"``, the known sds."""
+    with making_graphs():
+        return Derivatives(*read_expressions_of_built(built, data, wrt), wrt, jacobian=jacobian)
+
+
+def read_expressions(
+    gp: pm.gp.Marginal, wrt: Sequence[str], *, model: pm.Model | None, quantity: TensorVariable | None = None
+) -> tuple[pm.Model, SensitivityGraph, SensitivityInputs]:
+    """Return a gp's model and its expressions; the arguments are those of :func:`read_derivatives`."""
+    pm_model = model_in_context(model)
+    (fitted, known), *_ = read_fitted_graphs(gp, pm_model, None)
+    named = {name: pt.as_tensor_variable(getattr(gp, name)) for name in ("X", "y") if hasattr(gp, name)}
+    sources = {**known, **named}
+    named |= {"sigma": known["sigma"]} if "sigma" in known else {}
+    return pm_model, *read_sensitivity_graph(pm_model, fitted.graph, fitted.data, sources, named, wrt, quantity)
+
+
+def read_expressions_of_built(
+    built: BuiltGP, data: TrainingData, wrt: Sequence[str]
+) -> tuple[pm.Model, SensitivityGraph, SensitivityInputs]:
+    """Return the model of a built gp and its expressions; the arguments are those of :func:`read_derivatives_of_built`."""
     pm_model, function = built.scales.pm_model, built.function
     leaves: dict[str, Variable] = {"X": pm_model["train_X"], "y": pm_model["train_Y"]}
     if data.sigma is not None:
         leaves["sigma"] = pm_model["train_sd"]
     every: dict[str, Variable] = {**leaves, "n": pm_model.dim_lengths["obs_id"], "d": pm_model.dim_lengths["feature"]}
     sources = {name: every[role] for name, role in function.roles.items()}
-    with making_graphs():
-        graph, inputs = read_sensitivity_graph(pm_model, function.graph, function.data, sources, leaves, wrt)
-        values = {every[role]: data.value(role) for role in {*function.roles.values(), *built.objective_roles.values()}}
-        given = {key: values[leaf] for key, leaf in inputs.leaves.items() if leaf in values}
-        inputs = replace(inputs, values={**inputs.values, **given})
-        return Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)
+    graph, inputs = read_sensitivity_graph(pm_model, function.graph, function.data, sources, leaves, wrt)
+    values = {every[role]: data.value(role) for role in {*function.roles.values(), *built.objective_roles.values()}}
+    given = {key: values[leaf] for key, leaf in inputs.leaves.items() if leaf in values}
+    return pm_model, graph, replace(inputs, values={**inputs.values, **given})
