@@ -24,7 +24,7 @@ from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
 from pymc_botorch.models.columns_mixin import ColumnsMixin
 from pymc_botorch.models.components import ComponentsMixin
 from pymc_botorch.models.contract import AbstractPyMCGP
-from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, with_notes
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors, with_notes
 from pymc_botorch.models.fitting import FittingMixin
 from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
@@ -170,6 +170,19 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, ComponentsMixi
         if self._uses_default_model:
             return None
         return type(self).__name__ if self._build_function is None else getattr(self._build_function, "__name__", "build_gp")
+
+    def built_gp(self) -> tuple[BuiltGP, TrainingData]:
+        """Return the PyMC model that the builder makes, and its data as the gp sees them: for what reads it otherwise.
+
+        Raises:
+            UnsupportedError: If the model was made from a gp fitted in PyMC, or conditioned on more observations.
+        """
+        self._check_not_given_more()
+        if self._prepared is None:
+            raise UnsupportedModelError("This model was made from a gp fitted in PyMC. Pass that gp and its model=... instead.")
+        with botorch_errors():
+            built, data = self._build()
+        return (built if self._part is None else built.of(self._part)), data
 
     def _build(self) -> tuple[BuiltGP, TrainingData]:
         """Return what the builder makes, checked against the data, and these."""

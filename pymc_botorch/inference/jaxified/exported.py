@@ -2,7 +2,7 @@
 
 __all__ = ["ExportedGraph", "export"]
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +95,7 @@ def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInput
     )
 
 
-def _lengths(pm_model: pm.Model, dim: str, leaves: Mapping[Variable, Variable]) -> Iterable[TensorVariable]:
+def _lengths(pm_model: pm.Model, dim: str, leaves: Mapping[Variable, Variable]) -> Iterator[TensorVariable]:
     """Yield the length of a dimension as that of the data which have it."""
     for name, dims in pm_model.named_vars_to_dims.items():
         if dim in dims and (symbol := leaves.get(pm_model[name])) is not None:

@@ -78,6 +78,14 @@ class _Derivative:
             function = jax.vmap(function, in_axes=(*axes, *(0,) * rest))
         return tuple(function(*arguments))
 
+    def shape_of_one(self, shape: Sequence[int], i: int) -> tuple[int, ...]:
+        """Return the shape of the ``i``-th of ``a`` without its batch dimensions."""
+        lengths = list(shape)
+        for axes in reversed(self.axes):
+            if (axis := axes[i]) is not None:
+                del lengths[axis]
+        return tuple(lengths)
+
     def batches_in_front(self, array: jax.Array, i: int, shape: Sequence[int]) -> jax.Array:
         """Return an array that is like the ``i``-th of ``a`` with batch dimensions as ``shape`` has them, in front."""
         for position, axes in enumerate(reversed(self.axes)):
@@ -106,8 +114,14 @@ def _computed(*arguments: jax.Array, derivative: _Derivative) -> tuple[jax.Array
 
 
 def _shapes(*arguments: Any, derivative: _Derivative) -> list[Any]:
-    shapes = jax.eval_shape(partial(_computed, derivative=derivative), *arguments)
-    return [jax.core.ShapedArray(shape.shape, shape.dtype) for shape in shapes]
+    """Return what the map returns in abstract, from the function alone: its derivatives are made only where they are computed."""
+    a, x, _ = derivative.split(arguments)
+    single = [jax.ShapeDtypeStruct(derivative.shape_of_one(one.shape, i), one.dtype) for i, one in enumerate(a)]
+    like = (
+        single[: len(derivative.levels.floats)] if derivative.is_transposed else jax.eval_shape(derivative.levels.value, *single)
+    )
+    lead = x[0].shape[: len(derivative.axes)]
+    return [jax.core.ShapedArray((*lead, *one.shape), one.dtype) for one in like]
 
 
 def _tangent(primals: Arrays, tangents: Sequence[Any], *, derivative: _Derivative) -> tuple[Any, Any]:
@@ -166,13 +180,13 @@ def differentiable(levels: Levels) -> Callable[[Arrays, Arrays], tuple[jax.Array
     """Return ``floats, others -> outputs``, a function that JAX may differentiate twice, in the floats."""
     value = jax.jit(lambda *inputs: tuple(levels.value(*inputs)))
 
-    @jax.custom_jvp
-    def function(floats: Arrays, others: Arrays) -> tuple[jax.Array, ...]:
-        return value(*floats, *others)
+    def of(floats: Arrays, others: Arrays) -> tuple[jax.Array, ...]:
+        outputs: tuple[jax.Array, ...] = value(*floats, *others)
+        return outputs
 
-    @function.defjvp
-    def _(primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]) -> Any:
-        along = _bind(_Derivative(levels), *primals, tangents[0])
-        return function(*primals), tuple(jnp.asarray(one) for one in along)
+    def tangent(primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]) -> Any:
+        return function(*primals), tuple(_bind(_Derivative(levels), *primals, tangents[0]))
 
+    function: Any = jax.custom_jvp(of)
+    function.defjvp(tangent)
     return function

@@ -1,4 +1,4 @@
-"""A range of numbers as an operation of its own: PyTensor's JAX takes the length of an input for its end, but no sum of lengths."""
+"""A range of numbers as an operation of its own: that of PyTensor ends, in JAX, at the length of an input or at a constant."""
 
 __all__ = ["own_ranges"]
 
@@ -29,15 +29,18 @@ class _Range(Op):
 
     def perform(self, node: Apply, inputs: Sequence[np.ndarray], output_storage: Sequence[list[Any]]) -> None:
         """Compute the range in NumPy."""
-        output_storage[0][0] = np.arange(*inputs, dtype=self.dtype)
+        start, stop, step = map(int, inputs)
+        output_storage[0][0] = np.arange(start, stop, step, dtype=self.dtype)
 
 
-@jax_funcify.register(_Range)
 def _in_jax(op: _Range, **options: Any) -> Callable[..., jax.Array]:
-    def arange(*limits: Any) -> jax.Array:
-        return jnp.arange(*(int(limit) for limit in limits), dtype=op.dtype)
+    def arange(start: Any, stop: Any, step: Any) -> jax.Array:
+        return jnp.arange(int(start), int(stop), int(step), dtype=op.dtype)
 
     return arange
+
+
+jax_funcify.register(_Range, _in_jax)
 
 
 def own_ranges(fgraph: FunctionGraph) -> None:
