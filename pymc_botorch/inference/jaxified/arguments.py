@@ -79,8 +79,8 @@ class Signature:
         array, label = _as_array(f"data[{name!r}]", value, symbol), f"data[{name!r}]"
         if self.graph.length_is_fixed and array.shape != like:
             raise DataError(
-                f"{label} has shape {array.shape}. Pass {like}: the model uses the length of a dimension that no pm.Data has, which "
-                "would not follow other data. Give a pm.Data this dimension."
+                f"{label} has shape {array.shape}. Pass {like}: the model uses the length of a dimension that no pm.Data has, "
+                "which would not follow other data. Give a pm.Data this dimension."
             )
         lengths = symbol.type.shape[:1] + like[1:]
         if array.ndim != len(like) or any(known not in (None, own) for known, own in zip(lengths, array.shape, strict=True)):

@@ -180,13 +180,13 @@ def differentiable(levels: Levels) -> Callable[[Arrays, Arrays], tuple[jax.Array
     """Return ``floats, others -> outputs``, a function that JAX may differentiate twice, in the floats."""
     value = jax.jit(lambda *inputs: tuple(levels.value(*inputs)))
 
-    def of(floats: Arrays, others: Arrays) -> tuple[jax.Array, ...]:
+    def computed(floats: Arrays, others: Arrays) -> tuple[jax.Array, ...]:
         outputs: tuple[jax.Array, ...] = value(*floats, *others)
         return outputs
 
-    def tangent(primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]) -> Any:
-        return function(*primals), tuple(_bind(_Derivative(levels), *primals, tangents[0]))
+    def with_tangent(primals: tuple[Arrays, Arrays], tangents: tuple[Arrays, Arrays]) -> Any:
+        return exported(primals[0], primals[1]), tuple(_bind(_Derivative(levels), *primals, tangents[0]))
 
-    function: Any = jax.custom_jvp(of)
-    function.defjvp(tangent)
-    return function
+    exported: Callable[[Arrays, Arrays], tuple[jax.Array, ...]] = (with_rule := jax.custom_jvp(computed))
+    with_rule.defjvp(with_tangent)
+    return exported
