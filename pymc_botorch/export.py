@@ -4,10 +4,12 @@ __all__ = ["JaxFunctions", "to_jax"]
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import pymc as pm
 
+from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.compiling.functions import making_graphs
 from pymc_botorch.inference.fit.scales import Scales
 from pymc_botorch.inference.jaxified.exported import export
@@ -15,26 +17,23 @@ from pymc_botorch.inference.jaxified.result import JaxFunctions
 from pymc_botorch.inference.sensitivity.derivatives import read_expressions, read_expressions_of_built
 from pymc_botorch.models.builder import AbstractBuiltGP
 
-if TYPE_CHECKING:
-    import pymc as pm
-
 type Output = Literal["logp", "mean", "covariance"]
 
 OUTPUTS = ("logp", "mean", "covariance")
 
 
 def to_jax(
-    gp: "pm.gp.Marginal | AbstractBuiltGP",
+    gp: pm.gp.Marginal | AbstractBuiltGP,
     outputs: Sequence[Output] = ("logp", "mean", "covariance"),
     *,
-    model: "pm.Model | None" = None,
+    model: pm.Model | None = None,
     jacobian: bool = False,
 ) -> JaxFunctions:
     """Return log density, posterior mean and covariance of a gp as pure functions for JAX, with PyTensor's derivatives.
 
     All take ``parameters`` and ``data``, dicts of arrays by name: unconstrained parameters (what optimisers and samplers want:
-    ``constrain`` has them on their own scale), and all data of the model, of which none is frozen. There may be any number of
-    observations and new inputs. Under ``jax.jit``, ``jax.vmap``, ``jax.grad``, ``jax.jvp``, ``jax.hessian`` and in what is built
+    ``constrain`` has them on their own scale), and all data of the model, of which none is frozen. There may be any number of new
+    inputs, and of observations where they are ``pm.Data`` or those of a ``build_gp``. Under ``jax.jit``, ``jax.vmap``, ``jax.grad``, ``jax.jvp``, ``jax.hessian`` and in what is built
     on them, first and second derivatives in parameters, data and new inputs are those that PyTensor takes of exact expressions.
     (Where JAX differentiates what PyTensor exports, it is silently wrong wherever squared distances are rounded: by hundreds, of
     numbers like ten.) Third derivatives are refused.
@@ -96,6 +95,11 @@ def to_jax(
             built, training_data = gp.built_gp()
             draws = gp.state.parameters
             pm_model, graph, inputs = read_expressions_of_built(built, training_data, ())
+        elif isinstance(gp, pm.gp.MarginalKron):
+            raise UnsupportedGPError(
+                "A MarginalKron has an array of inputs for each factor, and predictions are of another, their grid. Pass the "
+                "pm.gp.Marginal that it equals."
+            )
         else:
             pm_model, graph, inputs = read_expressions(gp, (), model=model)
         exported = export(pm_model, graph, inputs, jacobian=jacobian)

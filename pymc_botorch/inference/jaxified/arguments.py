@@ -77,10 +77,10 @@ class Signature:
     def _datum(self, name: str, value: Any) -> jax.Array:
         symbol, like = self.graph.data[name], np.shape(self.graph.values[name])
         array, label = _as_array(f"data[{name!r}]", value, symbol), f"data[{name!r}]"
-        if self.graph.length_is_fixed and array.shape != like:
+        if name in self.graph.fixed and array.shape != like:
             raise DataError(
-                f"{label} has shape {array.shape}. Pass {like}: the model uses the length of a dimension that no pm.Data has, "
-                "which would not follow other data. Give a pm.Data this dimension."
+                f"{label} has shape {array.shape}. Pass {like}, which the model has as numbers; for data of any length give it "
+                "pm.Data, with the dims whose lengths it uses."
             )
         lengths = symbol.type.shape[:1] + like[1:]
         if array.ndim != len(like) or any(known not in (None, own) for known, own in zip(lengths, array.shape, strict=True)):
@@ -109,7 +109,7 @@ def _check_names(argument: str, given: Any, known: Mapping[str, Variable]) -> No
 def _as_array(label: str, value: Any, symbol: Variable) -> jax.Array:
     try:
         array = jnp.asarray(value)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise DataError(f"{label} is a {type(value).__name__}. Pass an array.") from error
     if not _is_float(symbol):
         if array.dtype.kind not in "iub":

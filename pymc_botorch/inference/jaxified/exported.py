@@ -10,7 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace
-from pytensor.tensor.variable import TensorVariable
+from pytensor.tensor.variable import TensorConstant, TensorVariable
 
 from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.rewrites.plain import without_checks
@@ -30,7 +30,7 @@ class ExportedGraph:
         constrained: The parameters on their constrained scale, by name.
         mean: Posterior mean of the noise-free function at ``X_new``, ``q``.
         covariance: Its covariance, ``q x q``, without jitter.
-        length_is_fixed: Whether the number of observations stands in the expressions as a number.
+        fixed: Names of data whose length the model keeps as a number: of arrays that are no ``pm.Data``, or of all.
     """
 
     parameters: Mapping[str, Variable]
@@ -41,7 +41,7 @@ class ExportedGraph:
     constrained: Mapping[str, TensorVariable]
     mean: TensorVariable
     covariance: TensorVariable
-    length_is_fixed: bool
+    fixed: frozenset[str]
 
 
 def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInputs, *, jacobian: bool) -> ExportedGraph:
@@ -61,7 +61,6 @@ def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInput
     own = {key for key, symbol in graph.data.items() if inputs.leaves[key] is symbol}  # of the posterior alone
     given = {key: symbol for key, symbol in graph.data.items() if key not in lengths and key not in own}
     known: dict[Variable, Variable] = {graph.jacobian: pt.constant(float(jacobian), dtype="float64")}
-    is_fixed = False
     names: dict[str, str] = {key: name for name, key in inputs.names.items() if name not in ("X", "y", "sigma")}
     names |= {key: name for name, key in inputs.names.items() if name in ("X", "y", "sigma")}
     for key in own:
@@ -74,10 +73,11 @@ def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInput
         if same is not None:
             names.setdefault(same, key)
         known[graph.data[key]] = _constant(inputs.values[key], graph.data[key]) if same is None else given[same]
+    fixed = {key for key in given if isinstance(inputs.leaves[key], TensorConstant)}
     leaves = {leaf: given[key] for key, leaf in inputs.leaves.items() if key in given}
     for key, dim in lengths.items():
         length = next(_lengths(pm_model, dim, leaves), None)
-        is_fixed |= length is None
+        fixed |= set(given) if length is None else set()
         symbol = graph.data[key]
         known[symbol] = _constant(inputs.values[key], symbol) if length is None else length.astype(symbol.type.dtype)
     outputs = [graph.log_density, graph.mean, graph.cov, *graph.constrained.values()]
@@ -91,7 +91,7 @@ def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInput
         dict(zip(graph.constrained, constrained, strict=True)),
         mean,
         covariance,
-        is_fixed,
+        frozenset(names.get(key, key) for key in fixed),
     )
 
 
