@@ -33,8 +33,10 @@ def to_jax(
 
     All take ``parameters`` and ``data``, dicts of arrays by name: unconstrained parameters (what optimisers and samplers want:
     ``constrain`` has them on their own scale), and all data of the model, of which none is frozen. There may be any number of new
-    inputs, and of observations where they are ``pm.Data`` or those of a ``build_gp``. Under ``jax.jit``, ``jax.vmap``, ``jax.grad``, ``jax.jvp``, ``jax.hessian`` and in what is built
-    on them, first and second derivatives in parameters, data and new inputs are those that PyTensor takes of exact expressions.
+    inputs, and of observations where they are ``pm.Data`` or those of a ``build_gp``.
+
+    Under ``jax.jit``, ``jax.vmap``, ``jax.grad``, ``jax.jvp``, ``jax.hessian`` and in what is built on them, first and second
+    derivatives in parameters, data and new inputs are those that PyTensor takes of exact expressions.
     (Where JAX differentiates what PyTensor exports, it is silently wrong wherever squared distances are rounded: by hundreds, of
     numbers like ten.) Third derivatives are refused.
 

@@ -58,8 +58,10 @@ def double_precision() -> Iterator[None]:
     jax.config.update("jax_enable_x64", before)
 
 
-def model_b(X: Any = X, y: Any = Y) -> Fixture:
+def model_b(X: Any = X, y: Any = Y, *, as_data: bool = False) -> Fixture:
     with pm.Model() as pm_model:
+        if as_data:
+            X, y = pm.Data("fields", X), pm.Data("yields", y)
         ell = pm.LogNormal("ell", np.log(3), 0.4)
         eta = pm.LogNormal("eta", np.log(6), 0.4)
         sigma = pm.LogNormal("sigma", np.log(0.3), 0.6)
@@ -91,7 +93,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Fixture, JaxFunctions, Derivat
 
 @pytest.fixture(scope="module")
 def exported() -> JaxFunctions:
-    gp, pm_model = model_b()
+    gp, pm_model = model_b(as_data=True)
     return to_jax(gp, model=pm_model)
 
 
@@ -214,10 +216,8 @@ def test_second_derivatives_of_predictions_are_those_of_differences(exported: Ja
 
     second = jax.jit(jax.hessian(moments))(new)[:, :, 0, :, 0]  # 6 x 3 x 3
     gradient = jax.jit(jax.jacrev(moments))
-    differences = [
-        (gradient(new + step * unit) - gradient(new - step * unit))[..., 0] / (2 * step) for unit in jnp.eye(3)[..., None]
-    ]
-    close(second, jnp.stack(differences, axis=-1), 1e-6)
+    differences = [gradient(new + step * unit) - gradient(new - step * unit) for unit in jnp.eye(3)[..., None]]
+    close(second, jnp.stack(differences, axis=-1)[:, :, 0] / (2 * step), 1e-6)
 
 
 def test_batches_of_data_parameters_and_inputs_are_those_of_a_loop(exported: JaxFunctions) -> None:
@@ -261,6 +261,8 @@ def test_other_data_of_another_length_are_those_of_a_new_model(exported: JaxFunc
     other_X, other_y = np.linspace(-1, 4, 7)[:, None], np.arange(7.0)
     gp, pm_model = model_b(other_X, other_y)
     own, data = to_jax(gp, model=pm_model), {"X": other_X, "y": other_y}
+    with pytest.raises(DataError, match=r"data\['X'\] has shape \(10, 1\). Pass \(7, 1\), which the model has as numbers"):
+        own.logp(at_optimum(), exported.data)
     for function in ("logp", "mean", "covariance"):
         new = () if function == "logp" else (np.array([[0.5], [2.5]]),)
         found = getattr(exported, function)(at_optimum(), data, *new)
@@ -288,10 +290,10 @@ def test_a_length_that_no_data_have_is_kept_and_others_are_refused() -> None:
     with pm.Model(coords={"field": range(10)}) as pm_model:
         sigma = pt.full((pm_model.dim_lengths["field"],), pm.LogNormal("sigma"))
         gp = pm.gp.Marginal(cov_func=pm.gp.cov.ExpQuad(1, ls=3.0))
-        gp.marginal_likelihood("observed", X, Y, sigma=sigma)
+        gp.marginal_likelihood("observed", pm.Data("fields", X), pm.Data("yields", Y), sigma=sigma)
     exported = to_jax(gp, ("logp",), model=pm_model)
     assert np.isfinite(exported.logp(exported.parameters, exported.data))
-    with pytest.raises(DataError, match=r"data\['X'\] has shape \(6, 1\). Pass \(10, 1\): the model uses the length"):
+    with pytest.raises(DataError, match=r"data\['X'\] has shape \(6, 1\). Pass \(10, 1\), which the model has"):
         exported.logp(exported.parameters, {"X": X[:6], "y": Y[:6]})
 
 
