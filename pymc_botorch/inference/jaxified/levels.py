@@ -113,7 +113,7 @@ def _jaxified(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> JaxFun
     with making_graphs():
         written = without_zero_steps(inline_inner_graphs(outputs, all_kinds=True))
         fgraph = FunctionGraph(list(inputs), written, clone=True)
-        get_mode("JAX").optimizer.rewrite(fgraph)
+        get_mode("JAX").excluding("specialize").optimizer.rewrite(fgraph)
         for node in fgraph.toposort():
             if isinstance(node.op, CheckAndRaise):  # JAX cannot raise an error of a value
                 fgraph.replace(node.outputs[0], node.inputs[0], reason="without checks")
