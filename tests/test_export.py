@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pymc as pm
+import pytensor
 import pytensor.tensor as pt
 import pytest
 import torch
@@ -514,6 +515,13 @@ def test_single_precision_is_refused() -> None:
             to_jax(gp, model=pm_model)
     finally:
         jax.config.update("jax_enable_x64", True)
+
+
+def test_models_in_single_precision_are_refused() -> None:
+    with pytensor.config.change_flags(floatX="float32"):
+        gp, pm_model = model_b(as_data=True)
+        with pytest.raises(DataError, match=r"has ell in float32. Make it of float64 arrays"):
+            to_jax(gp, model=pm_model)
 
 
 def test_outputs_have_names() -> None:

@@ -12,7 +12,7 @@ from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace
 from pytensor.tensor.variable import TensorConstant, TensorVariable
 
-from pymc_botorch.errors import UnsupportedGPError
+from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.rewrites.plain import without_checks
 from pymc_botorch.inference.sensitivity.graph import SensitivityGraph, SensitivityInputs
 
@@ -54,6 +54,7 @@ def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInput
         jacobian: Whether the density is that of the unconstrained parameters.
 
     Raises:
+        DataError: If the model is in single precision.
         UnsupportedGPError: If the gp has no one array ``X`` of inputs and ``y`` of outcomes, as a ``MarginalKron`` has not.
     """
     dims = {length: name for name, length in pm_model.dim_lengths.items()}
@@ -74,6 +75,11 @@ def export(pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInput
             names.setdefault(same, key)
         known[graph.data[key]] = _constant(inputs.values[key], graph.data[key]) if same is None else given[same]
     fixed = {key for key in given if isinstance(inputs.leaves[key], TensorConstant)}
+    for name, symbol in {**graph.parameters, **{names.get(key, key): given[key] for key in given}}.items():
+        if symbol.type.dtype == "float32":
+            raise DataError(
+                f"The model has {name} in float32. Make it of float64 arrays, and under pytensor.config.floatX = 'float64'."
+            )
     leaves = {leaf: given[key] for key, leaf in inputs.leaves.items() if key in given}
     for key, dim in lengths.items():
         length = next(_lengths(pm_model, dim, leaves), None)
