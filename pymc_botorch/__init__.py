@@ -8,6 +8,7 @@ __all__ = [
     "FitWarning",
     "FullyBayesianPyMCGP",
     "GradientPosterior",
+    "JaxFunctions",
     "LeaveOneOut",
     "MapSensitivity",
     "Prediction",
@@ -28,6 +29,7 @@ __all__ = [
     "recommendation_influence",
     "symbolic_gradients",
     "symbolic_posterior",
+    "to_jax",
     "wait_for_numba",
 ]
 
@@ -36,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymc_botorch.config import config
 from pymc_botorch.errors import FitWarning
+from pymc_botorch.export import JaxFunctions, to_jax
 from pymc_botorch.graph.compiling.cache import cache_clear, cache_info, wait_for_numba
 from pymc_botorch.inference.comparison import ComparedModel, Comparison
 from pymc_botorch.inference.fit.map import FitResult

@@ -48,7 +48,7 @@ from gpytorch.models import GP
 from linear_operator import LinearOperator, to_linear_operator
 from linear_operator.operators import DenseLinearOperator, DiagLinearOperator
 from pytensor.compile.builders import OpFromGraph
-from pytensor.compile.mode import Mode
+from pytensor.compile.mode import Mode, get_mode
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.fg import FrozenFunctionGraph, FunctionGraph
 from pytensor.graph.replace import vectorize_graph
@@ -1972,9 +1972,96 @@ def test_cached_functions_are_of_this_class() -> None:
     assert functools.lru_cache(int).__wrapped__ is int
 
 
+# JAX, and PyTensor's functions of it
+
+
+@pytest.fixture
+def jax_in_double_precision() -> Iterator[types.ModuleType]:
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    yield jax
+    jax.config.update("jax_enable_x64", before)
+
+
+def test_graphs_become_functions_of_jax(jax_in_double_precision: types.ModuleType) -> None:
+    from pytensor.link.jax.dispatch.basic import jax_funcify
+
+    assert jax_in_double_precision.config.jax_enable_x64 == (pytensor.config.floatX == "float64")
+    x = pt.vector("x", dtype="float64")
+    fgraph = FunctionGraph([x], [pt.log(1 + pt.exp(x)), x.sum()], clone=True)
+    get_mode("JAX").excluding("specialize").optimizer.rewrite(fgraph)
+    softplus, total = jax_in_double_precision.jit(jax_funcify(fgraph))(np.array([-800.0, 0.0, 800.0]))
+    np.testing.assert_allclose(softplus, [0.0, np.log(2), 800.0])  # stable forms are among these rewrites
+    assert total.dtype == np.float64
+
+
+def test_ranges_of_pytensor_in_jax_end_at_a_length_only(jax_in_double_precision: types.ModuleType) -> None:
+    from pytensor.link.jax.dispatch.basic import jax_funcify
+
+    x = pt.vector("x", dtype="float64")
+    with pytest.raises(NotImplementedError, match="arange"):
+        jax_funcify(FunctionGraph([x], [pt.arange(x.shape[0] + 1)], clone=True))
+
+
+def test_lengths_are_computed_while_jax_traces(jax_in_double_precision: types.ModuleType) -> None:
+    jax = jax_in_double_precision
+
+    def padded(x: Any) -> Any:
+        with jax.ensure_compile_time_eval():
+            return jax.numpy.zeros(int(jax.numpy.add(x.shape[0], 1))).at[: x.shape[0]].set(x)
+
+    assert jax.jit(padded)(np.ones(3)).shape == (4,)
+
+
+def test_primitives_of_jax_have_rules_of_tangents_transposes_and_batches(jax_in_double_precision: types.ModuleType) -> None:
+    jax = jax_in_double_precision
+    from jax.extend.core import Primitive
+    from jax.interpreters import ad, batching, mlir
+
+    seen = []
+
+    def computed(a: Any, x: Any, *, scale: float) -> tuple[Any]:
+        return (scale * a * x,)
+
+    def tangent(primals: Sequence[Any], tangents: Sequence[Any], *, scale: float) -> Any:
+        assert type(tangents[0]) is ad.Zero
+        assert type(tangents[1]) is not ad.Zero
+        (out,) = product.bind(primals[0], ad.instantiate_zeros(tangents[1]), scale=scale)
+        return product.bind(*primals, scale=scale), [out]
+
+    def transpose(bars: Sequence[Any], a: Any, x: Any, *, scale: float) -> list[Any]:
+        assert not ad.is_undefined_primal(a)
+        assert ad.is_undefined_primal(x)
+        return [None, *product.bind(a, bars[0], scale=scale)]
+
+    def batch(arrays: Sequence[Any], axes: Sequence[int | None], *, scale: float) -> Any:
+        seen.append(axes)
+        x = batching.bdim_at_front(arrays[1], axes[1], 2)
+        return product.bind(arrays[0], x, scale=scale), [0]
+
+    product = Primitive("product_of_a_test")
+    product.multiple_results = True
+    product.def_impl(computed)
+    product.def_abstract_eval(lambda a, x, *, scale: [jax.core.ShapedArray(x.shape, x.dtype)])
+    ad.primitive_jvps[product] = tangent
+    ad.primitive_transposes[product] = transpose
+    batching.primitive_batchers[product] = batch
+    mlir.register_lowering(product, mlir.lower_fun(computed, multiple_results=True))
+
+    def function(x: Any) -> Any:
+        return product.bind(jax.numpy.array(3.0), x, scale=2.0)[0]
+
+    assert jax.jit(jax.grad(function))(1.0) == 6.0
+    assert jax.jvp(function, (1.0,), (2.0,))[1] == 12.0
+    np.testing.assert_allclose(jax.jit(jax.vmap(function))(np.ones(2)), [6.0, 6.0])
+    assert list(seen[-1]) == [None, 0]
+
+
 # The modules that we import
 
-LIBRARIES = ("arviz_stats", "ax", "botorch", "gpytorch", "linear_operator", "numba", "nutpie", "pymc", "pytensor", "torch")
+LIBRARIES = ("arviz_stats", "ax", "botorch", "gpytorch", "jax", "linear_operator", "numba", "nutpie", "pymc", "pytensor", "torch")
 
 
 class Imported(NamedTuple):

@@ -13,7 +13,7 @@ from torch import Tensor
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.conditioning import with_state
-from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.state import State
 from pymc_botorch.models.training_data import PreparedData, prepare
 
@@ -48,6 +48,8 @@ class GivenDataMixin:
             InputDataError: If the builder does not fit the data.
         """
         self._check_not_given_more()
+        if self._prepared is None:
+            raise UnsupportedModelError("This model was made from a gp fitted in PyMC. Pass that gp and its model=... instead.")
         with botorch_errors():
             built, data = self._build()
         return (built if self._part is None else built.of(self._part)), data

@@ -3,7 +3,16 @@
 All take ``*parameters, *data, jacobian, X_new`` first; those that are pullbacks take cotangents then.
 """
 
-__all__ = ["ExpectationTerms", "constrained_pullback", "curvature", "expectation_terms", "prediction_pullback", "score"]
+__all__ = [
+    "ExpectationTerms",
+    "constrained_pullback",
+    "curvature",
+    "expectation_terms",
+    "gradients",
+    "inner",
+    "prediction_pullback",
+    "score",
+]
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -40,7 +49,7 @@ class ExpectationTerms[Number: (float, np.ndarray)](NamedTuple):
 def score(graph: SensitivityGraph) -> Compilable:
     """Build ``... -> log density, *its gradient in the parameters, *its gradient in the data``."""
     wrt = [*graph.parameters.values(), *graph.asked]
-    return graph.symbols, without_zero_steps([graph.log_density, *_gradient(graph.log_density, wrt)])
+    return graph.symbols, without_zero_steps([graph.log_density, *gradients(graph.log_density, wrt)])
 
 
 def curvature(graph: SensitivityGraph) -> Compilable:
@@ -50,8 +59,8 @@ def curvature(graph: SensitivityGraph) -> Compilable:
     """
     parameters = list(graph.parameters.values())
     direction = [symbol.type(f"{name}_direction") for name, symbol in graph.parameters.items()]
-    along = _inner(direction, _gradient(graph.log_density, parameters))
-    return [*graph.symbols, *direction], without_zero_steps(_gradient(along, [*parameters, *graph.asked]))
+    along = inner(direction, gradients(graph.log_density, parameters))
+    return [*graph.symbols, *direction], without_zero_steps(gradients(along, [*parameters, *graph.asked]))
 
 
 def prediction_pullback(graph: SensitivityGraph) -> Compilable:
@@ -61,15 +70,15 @@ def prediction_pullback(graph: SensitivityGraph) -> Compilable:
     """
     bars = [pt.vector("mean_bar", dtype="float64"), pt.vector("variance_bar", dtype="float64")]
     moments = [graph.mean, point_variances(graph.cov, graph.X_new)]
-    gradients = _gradient(_inner(bars, moments), [*graph.parameters.values(), *graph.asked, graph.X_new])
-    return [*graph.symbols, *bars], without_zero_steps([*moments, *gradients])
+    wrt = [*graph.parameters.values(), *graph.asked, graph.X_new]
+    return [*graph.symbols, *bars], without_zero_steps([*moments, *gradients(inner(bars, moments), wrt)])
 
 
 def constrained_pullback(graph: SensitivityGraph) -> Compilable:
     """Build ``..., *bars -> *constrained parameters, *gradients`` of ``sum(bar * parameter)``, in parameters and data."""
     values = list(graph.constrained.values())
     bars = [value.type(f"{name}_bar") for name, value in graph.constrained.items()]
-    return [*graph.symbols, *bars], [*values, *_gradient(_inner(bars, values), [*graph.parameters.values(), *graph.asked])]
+    return [*graph.symbols, *bars], [*values, *gradients(inner(bars, values), [*graph.parameters.values(), *graph.asked])]
 
 
 def expectation_terms(graph: SensitivityGraph) -> Compilable:
@@ -79,16 +88,21 @@ def expectation_terms(graph: SensitivityGraph) -> Compilable:
     data.
     """
     moved = [*graph.asked, *(graph.data[name] for name in graph.new_inputs)]
-    gradients = _gradient(graph.quantity, moved)
-    score = _gradient(graph.log_density, [*graph.parameters.values(), *graph.asked])
-    return graph.symbols, without_zero_steps([graph.quantity, *gradients, *score])
+    of_density = gradients(graph.log_density, [*graph.parameters.values(), *graph.asked])
+    return graph.symbols, without_zero_steps([graph.quantity, *gradients(graph.quantity, moved), *of_density])
 
 
-def _inner(bars: Sequence[TensorVariable], values: Sequence[TensorVariable]) -> TensorVariable:
+def inner(bars: Sequence[Variable], values: Sequence[Variable]) -> TensorVariable:
+    """Return the sum of the products of cotangents, or tangents, and values."""
     return pt.add(0.0, *(pt.sum(bar * value) for bar, value in zip(bars, values, strict=True)))
 
 
-def _gradient(cost: TensorVariable, wrt: Sequence[Variable]) -> list[Variable]:
+def gradients(cost: TensorVariable, wrt: Sequence[Variable]) -> list[Variable]:
+    """Return the gradients of a number, zero where it does not depend on a variable.
+
+    Raises:
+        UnsupportedGPError: If PyTensor has no derivative of an operation.
+    """
     try:
         return pt.grad(cost, wrt, disconnected_inputs="ignore", return_disconnected="zero")
     except (NullTypeGradError, NotImplementedError) as error:

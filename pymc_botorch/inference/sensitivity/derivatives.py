@@ -2,15 +2,11 @@
 
 __all__ = ["ByData", "Derivatives", "read_derivatives", "read_derivatives_of_built"]
 
-import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
-from pytensor.graph.basic import Variable
 
 from pymc_botorch.config import Tier, config
 from pymc_botorch.errors import FitError
@@ -20,8 +16,6 @@ from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.density import flatten
 from pymc_botorch.inference.fit.objective import itself
 from pymc_botorch.inference.fit.scales import Layout, Scales
-from pymc_botorch.inference.fitted import read_fitted_graphs
-from pymc_botorch.inference.points import model_in_context
 from pymc_botorch.inference.sensitivity.builds import (
     ExpectationTerms,
     constrained_pullback,
@@ -30,18 +24,13 @@ from pymc_botorch.inference.sensitivity.builds import (
     prediction_pullback,
     score,
 )
-from pymc_botorch.inference.sensitivity.graph import SensitivityGraph, SensitivityInputs, read_sensitivity_graph
-from pymc_botorch.inference.sensitivity.kinks import check_kinks
+from pymc_botorch.inference.sensitivity.graph import SensitivityGraph, SensitivityInputs
 from pymc_botorch.inference.sensitivity.quantity import Quantity
+from pymc_botorch.inference.sensitivity.reading import read_built_gp, read_gp
 from pymc_botorch.inference.training_data import TrainingData
 
 type ByData = dict[str, np.ndarray]
 """A derivative with respect to each of the data that were asked for, by the name that was asked for."""
-
-
-_graphs: weakref.WeakKeyDictionary[BuiltGP, dict[tuple[str, ...], tuple[SensitivityGraph, SensitivityInputs]]] = (
-    weakref.WeakKeyDictionary()
-)
 
 
 class Derivatives:
@@ -64,8 +53,6 @@ class Derivatives:
         computes_inputs: Whether the PyMC model computes these from other data, so that new ones cannot be told apart.
     """
 
-    computes_inputs = False
-
     def __init__(
         self, pm_model: pm.Model, graph: SensitivityGraph, inputs: SensitivityInputs, wrt: Sequence[str], *, jacobian: bool
     ) -> None:
@@ -83,7 +70,7 @@ class Derivatives:
         self.transformed = np.array([transformed[name] for name in self.owners])
         self.X_name = next((name for name, key in zip(wrt, graph.wrt, strict=True) if key == inputs.X), None)
         self.rough, self._support = graph.rough, flatten(support)
-        self.d = graph.X_new.type.shape[1]
+        self.d, self.computes_inputs = graph.X_new.type.shape[1], inputs.computes_inputs
 
     def unconstrained(self, point: Mapping[str, Any]) -> np.ndarray:
         """Return the vector of a point, which is given in any form that ``from_fitted`` takes.
@@ -179,7 +166,7 @@ def read_derivatives(
     jacobian: bool = False,
     quantity: Quantity | None = None,
 ) -> Derivatives:
-    """Return the derivatives of a gp's model in the data ``wrt``.
+    """Return the derivatives of a gp's model in the data ``wrt``; see :func:`pymc_botorch.inference.sensitivity.reading.read_gp`.
 
     Args:
         gp: A gp whose ``marginal_likelihood`` was called in ``model``.
@@ -192,18 +179,9 @@ def read_derivatives(
         UnsupportedGPError: If ``gp`` is of a class that has no Gaussian marginal likelihood.
         DataError: If gp and model do not fit together, or there are no data of a name in ``wrt``.
     """
-    pm_model = model_in_context(model)
     with making_graphs():
-        (fitted, known), *_ = read_fitted_graphs(gp, pm_model, None, inputs_transformed=True)
-        named = {name: pt.as_tensor_variable(getattr(gp, name)) for name in ("X", "y") if hasattr(gp, name)}
-        sources = {**known, **named}
-        named |= {"sigma": known["sigma"]} if "sigma" in known else {}
-        graph, inputs = read_sensitivity_graph(pm_model, fitted.graph, fitted.data, sources, named, wrt, quantity)
-        if "X" in inputs.names and inputs.names["X"] in graph.wrt:
-            check_kinks(fitted.graph.rough, fitted.X)
-        derivatives = Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)
-        derivatives.computes_inputs = fitted.raw_X is not None
-        return derivatives
+        expressions = read_gp(gp, wrt, model=model, quantity=quantity)
+        return Derivatives(*expressions, wrt, jacobian=jacobian)
 
 
 def read_derivatives_of_built(
@@ -215,22 +193,5 @@ def read_derivatives_of_built(
     quantity: Quantity | None = None,
 ) -> Derivatives:
     """Return the derivatives of a built gp given data, with respect to ``"X"``, ``"y"`` and ``"sigma"``, the known sds."""
-    pm_model, function = built.scales.pm_model, built.function
-    leaves: dict[str, Variable] = {"X": pm_model["train_X"], "y": pm_model["train_Y"]}
-    if data.sigma is not None:
-        leaves["sigma"] = pm_model["train_sd"]
-    every: dict[str, Variable] = {**leaves, "n": pm_model.dim_lengths["obs_id"], "d": pm_model.dim_lengths["feature"]}
-    sources = {name: every[role] for name, role in function.roles.items()}
-    known = _graphs.setdefault(built, {})
     with making_graphs():
-        values = {every[role]: data.value(role) for role in {*function.roles.values(), *built.objective_roles.values()}}
-        arguments = pm_model, function.graph, function.data, sources, leaves, wrt
-        if quantity is not None:
-            graph, inputs = read_sensitivity_graph(*arguments, quantity, values)
-        else:
-            if tuple(wrt) not in known:
-                known[tuple(wrt)] = read_sensitivity_graph(*arguments)
-            graph, inputs = known[tuple(wrt)]
-        given = {key: values[leaf] for key, leaf in inputs.leaves.items() if leaf in values}
-        inputs = replace(inputs, values={**inputs.values, **given})
-        return Derivatives(pm_model, graph, inputs, wrt, jacobian=jacobian)
+        return Derivatives(*read_built_gp(built, data, wrt, quantity=quantity), wrt, jacobian=jacobian)

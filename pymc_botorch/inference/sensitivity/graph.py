@@ -87,12 +87,14 @@ class SensitivityInputs:
         values: A value for each.
         names: Names of ``graph.data`` by those that users know: of a ``pm.Data``, ``"X"`` and ``"y"``.
         X: That of ``graph.data`` which is the gp's training inputs; None where these are computed.
+        computes_inputs: Whether the model computes the gp's inputs from other data, so that new ones cannot be told apart.
     """
 
     leaves: Mapping[str, Variable]
     values: Mapping[str, np.ndarray]
     names: Mapping[str, str]
     X: str | None
+    computes_inputs: bool = False
 
 
 def read_sensitivity_graph(

@@ -1,0 +1,1 @@
+"""Expressions of a model as functions of JAX, whose derivatives are PyTensor's (extra ``jax``)."""
