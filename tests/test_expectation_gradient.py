@@ -105,6 +105,12 @@ def test_errors_of_nuts_are_what_they_say(sampled: FullyBayesianPyMCGP) -> None:
             z.append((found.gradient[data].ravel() - of_data[i]) / found.mcse[data].ravel())
         assert abs(found.value - model_b.expectations()[i]) < 4.5 * found.value_mcse
         assert max(np.abs(one).max() for one in found.stein_z.values()) < 4.5
+        if name == "mu(3.0)":  # the model whose draws these are, without transforms
+            same = expectation_gradient(sampled, f)
+            assert (same.num_draws, same.control_variates) == (8000, "quadratic")
+            for part, other in ((same.gradient, found.gradient), (same.mcse, found.mcse), (same.ess, found.ess)):
+                np.testing.assert_allclose(part["X"], other["X"], rtol=1e-5)
+                np.testing.assert_allclose(part["y"], other["y"], rtol=1e-5)
     scores = np.concatenate(z)
     assert len(scores) == 100
     assert np.abs(scores).max() < 4.5

@@ -1162,7 +1162,6 @@ def test_normalize_is_the_identity_until_it_has_learned_its_bounds() -> None:
     assert not Normalize(d=2, bounds=torch.tensor([[0.0, 0.0], [1.0, 1.0]])).learn_coefficients
 
 
-@pytest.mark.parametrize("by_flag", [True, False], ids=["told not to", "in evaluation mode"])
 def test_learned_bounds_have_gradients_in_training_mode() -> None:
     X = torch.tensor([[1.0], [3.0], [2.0]], dtype=torch.double, requires_grad=True)
     normalize = Normalize(1).train()
@@ -1174,6 +1173,7 @@ def test_learned_bounds_have_gradients_in_training_mode() -> None:
     assert gradient.flatten().tolist() == [-0.25, -0.25, 0.0]
 
 
+@pytest.mark.parametrize("by_flag", [True, False], ids=["told not to", "in evaluation mode"])
 def test_transforms_can_be_kept_from_learning_again(by_flag: bool) -> None:
     normalize = Normalize(d=1)
     normalize(torch.rand(5, 1, **DOUBLE))
