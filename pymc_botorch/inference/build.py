@@ -18,6 +18,7 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError
 from pymc_botorch.graph.compiling.cache import register_builders
 from pymc_botorch.graph.compiling.functions import making_graphs
+from pymc_botorch.graph.gps.shaped import only_marginal
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.inference.advice import advice_on_symbols
 from pymc_botorch.inference.builder_checks import FOLLOW_DATA, check_arguments, check_inducing, check_training_data
@@ -201,7 +202,7 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
         arguments = {"X": X, "y": y}
         if data.sigma is not None:
             arguments["sigma"] = pm.Data("train_sd", data.sigma, shape=(None,), dims="obs_id")
-        with advice_on_symbols():
+        with advice_on_symbols(), only_marginal():
             returned = builder(*arguments.values())
     gp, given = returned if isinstance(returned, tuple) else (returned, None)
     check_training_data(gp, given, arguments)

@@ -58,6 +58,11 @@ class FittedGP:
         return self.graph.latent is not None
 
     @property
+    def num_signs(self) -> int:
+        """Number of derivatives that have a sign."""
+        return 0 if self.graph.signs is None else len(self.data["sites"]) * len(self.graph.signs.kinds)
+
+    @property
     def X(self) -> np.ndarray:
         """Training inputs as the gp saw them, ``n x d``."""
         return self.data["X"]
@@ -86,6 +91,8 @@ class FittedGP:
         """
         n = len(new.X)
         data = {**self.data, **{name: new.value(role) for name, role in self.roles.items()}}
+        if new.sites is not None and "sites" in data:
+            data["sites"] = new.sites
         if self.graph.latent is not None:
             check_inputs(new.X)
             if new.y.shape != (self.num_draws, n):
@@ -121,7 +128,13 @@ class FittedGP:
         return replace(self, draws={name: np.asarray(draws[name]) for name in self.draws}, num_draws=numbers.pop())
 
     def with_draws_of_model(self, draws: Mapping[str, np.ndarray], num_draws: int) -> Self:
-        """Return the gp with its part of the draws ``S x ...`` of all parameters of the PyMC model."""
+        """Return the gp with its part of the draws ``S x ...`` of all parameters of the PyMC model.
+
+        Derivatives with signs that are not among them are zero, until they are drawn.
+        """
+        signs = self.graph.signs
+        if signs is not None and signs.name not in draws:
+            draws = {**draws, signs.name: np.zeros((num_draws, self.num_signs))}
         return replace(self, draws={name: draws[name] for name in self.graph.parameters}, num_draws=num_draws)
 
     def noise(self, draw: int) -> np.ndarray:
@@ -227,6 +240,7 @@ def read_fitted_graphs(
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
         own: dict[str, Role] = {"X": "X", "y": "y"}
         own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
+        own |= {"sites": "sites"} if "sites" in data and getattr(observations.gp, "at", None) is None else {}
         fitted = FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X, raw_y=observations.raw_y)
         graphs.append((fitted, sources))
     return graphs

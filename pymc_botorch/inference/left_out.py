@@ -81,7 +81,7 @@ def _from_inverse(gp: FittedGP, draw: int, prior: ConditionedPosterior) -> tuple
 
 def _of_row(gp: FittedGP, i: int) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of one observation given the others in each draw, ``S``."""
-    X, y, sigma = gp.training_data
+    X, y, sigma, _ = gp.training_data
     others = TrainingData(*(None if part is None else np.delete(part, i, axis=0) for part in (X, y, sigma)))  # type: ignore[arg-type]  # None stays None
     means, variances = [], []
     for s, posterior in enumerate(gp.with_data(others).conditioned()):

@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-type Role = Literal["X", "y", "sigma", "n", "d"]
+from pymc_botorch.graph.gps.shaped import default_sites
+
+type Role = Literal["X", "y", "sigma", "n", "d", "sites"]
 """Part of the training data that a symbolic datum stands for; ``n`` and ``d`` are the lengths of ``X``."""
 
 
@@ -17,16 +19,20 @@ class TrainingData(NamedTuple):
         X: Inputs, ``n x d``.
         y: Outcomes, ``n``; of a latent gp the function at ``X`` in each draw, ``S x n``.
         sigma: Known sd of each observation, ``n``; None where the noise is part of the model.
+        sites: Where derivatives have signs, ``m x d``, in place of the gp's own; None takes these.
     """
 
     X: np.ndarray
     y: np.ndarray
     sigma: np.ndarray | None = None
+    sites: np.ndarray | None = None
 
     def value(self, role: Role) -> np.ndarray:
         """Return the value of a symbolic datum with this role."""
         if role in ("n", "d"):
             return np.asarray(self.X.shape[0 if role == "n" else 1])
+        if role == "sites":
+            return default_sites(self.X) if self.sites is None else self.sites
         return getattr(self, role)
 
     def with_one_more(self) -> "TrainingData":

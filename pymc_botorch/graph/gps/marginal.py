@@ -25,7 +25,7 @@ from pymc_botorch.graph.gps.values import (
     raw_outcomes,
 )
 
-type Kind = Literal["exact", "sparse", "component"]
+type Kind = Literal["exact", "sparse", "component", "shaped"]
 
 ADVICE = {
     pm.gp.TP: "a Student-t process has no Gaussian posterior; use pm.gp.Marginal",
@@ -68,9 +68,11 @@ class Observations:
 
     @property
     def kind(self) -> Kind:
-        """Whether the posterior is that of ``gp`` itself, a sparse approximation, or that of a component of ``total``."""
+        """Whether the posterior is that of ``gp`` itself (also given signs), a sparse one, or a component of ``total``."""
         if self.gp is not self.total:
             return "component"
+        if getattr(self.gp, "signs", None) is not None:
+            return "shaped"
         return "exact" if self.inducing is None else "sparse"
 
 

@@ -28,6 +28,7 @@ from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.kernels import GivenNoise, rough_kernels
 from pymc_botorch.graph.gps.likelihoods import split_jitter
 from pymc_botorch.graph.gps.marginal import Observations
+from pymc_botorch.graph.gps.shaped import MonotoneGP, Signs, default_sites
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs
 
@@ -50,6 +51,7 @@ class PosteriorGraph(Graph):
         parameters: Symbolic free random variables of the PyMC model, by name, on their constrained scale.
         rough: Names of kernels with a kink at distance zero; if there are any, the function cannot be differentiated.
         latent: Of a latent gp, name of the parameter that is the function at ``X`` (``n``), in place of ``y``; else None.
+        signs: Derivatives with a sign, given data, noise and parameters, where the gp has any.
     """
 
     X: TensorVariable
@@ -61,6 +63,7 @@ class PosteriorGraph(Graph):
     parameters: Mapping[str, Variable]
     rough: tuple[str, ...] = ()
     latent: str | None = None
+    signs: Signs | None = None
 
     def __deepcopy__(self, memo: dict) -> Self:
         """Return itself: expressions are never changed."""
@@ -79,7 +82,8 @@ class PosteriorGraph(Graph):
     @property
     def outputs(self) -> list[Variable]:
         """The expressions."""
-        return [self.mean, self.cov, self.noise]
+        of_signs = () if self.signs is None else (self.signs.mean, self.signs.cov, self.signs.scale)
+        return [self.mean, self.cov, self.noise, *of_signs]
 
 
 def read_posterior(
@@ -141,7 +145,26 @@ def read_posterior(
     if not pred_noise:
         cov = _without_jitter(cov, data["jitter"])
     graph = PosteriorGraph(_X, mean, cov, noise, given_noise, data, {}, rough_kernels(gp.cov_func))
+    if isinstance(gp, MonotoneGP) and gp.signs is not None:
+        graph, values = _with_signs(graph, gp, values, GivenNoise(given_noise))
     return lift(graph, values, sources, pm_model)
+
+
+def _with_signs(
+    graph: PosteriorGraph, gp: MonotoneGP, values: Mapping[str, np.ndarray], noise: GivenNoise
+) -> tuple[PosteriorGraph, dict[str, np.ndarray]]:
+    """Return a graph with the gp's derivatives that have signs as a parameter, and their sites among the data."""
+    X, y, jitter = (graph.data[name] for name in ("X", "y", "jitter"))
+    signs = gp.signs_given(X, y, noise, jitter)
+    symbols = {signs.values: pt.vector(signs.name, dtype="float64"), signs.sites: signs.sites.type("sites")}
+    outputs = [graph.mean, graph.cov, signs.mean, signs.cov, signs.scale]
+    mean, cov, *of_signs = graph_replace(outputs, symbols, strict=False)
+    own = signs._replace(
+        values=symbols[signs.values], mean=of_signs[0], cov=of_signs[1], scale=of_signs[2], sites=symbols[signs.sites]
+    )
+    values = {**values, "sites": default_sites(values["X"]) if gp.at is None else gp.at}
+    data = {**graph.data, "sites": own.sites}
+    return replace(graph, mean=mean, cov=cov, data=data, parameters={own.name: own.values}, signs=own), values
 
 
 def _noise(noise_func: pm.gp.cov.BaseCovariance, X: TensorVariable) -> TensorVariable:
@@ -182,9 +205,11 @@ def lift(
         shape = tuple(1 if length == 1 else None for length in leaf.type.shape)
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
         outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
-    mean, cov, noise = outputs
+    mean, cov, noise, *of_signs = outputs
     parameters = {**graph.parameters, **parameters}
-    return replace(graph, mean=mean, cov=cov, noise=noise, data=data, parameters=parameters), values, sources
+    signs = graph.signs and graph.signs._replace(mean=of_signs[0], cov=of_signs[1], scale=of_signs[2])
+    lifted = replace(graph, mean=mean, cov=cov, noise=noise, data=data, parameters=parameters, signs=signs)
+    return lifted, values, sources
 
 
 def _without_jitter(cov: TensorVariable, jitter: TensorVariable) -> TensorVariable:

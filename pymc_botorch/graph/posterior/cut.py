@@ -8,6 +8,7 @@ __all__ = [
     "frozen_arrays",
     "noise_of_data",
     "pull_back",
+    "signs_of_data",
     "subscripts_at",
     "subscripts_of_data",
 ]
@@ -26,7 +27,7 @@ from pymc_botorch.graph.compiling.functions import Compilable
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.subscripts import Subscript, read_subscripts
 from pymc_botorch.graph.rewrites.cost import weights_before_solves
-from pymc_botorch.graph.rewrites.differentiable import differentiable, with_marked_distances
+from pymc_botorch.graph.rewrites.differentiable import differentiable, with_marked_distances, without_zero_steps
 from pymc_botorch.graph.rewrites.distance import expand_distances
 from pymc_botorch.graph.rewrites.subscripts import slice_columns
 from pymc_botorch.graph.traversal import descendants, nodes_between
@@ -49,6 +50,7 @@ class CutPosterior:
         given_noise: The symbol that stands for its value in ``boundary``.
         subscripts: Subscripts that are taken from ``X``, as expressions of ``X`` and ``inputs``.
         data_subscripts: Those that are taken from data.
+        signs: Mean, covariance and prior sds of derivatives that have a sign, as expressions of ``inputs`` and ``given_noise``.
     """
 
     X: TensorVariable
@@ -61,6 +63,7 @@ class CutPosterior:
     given_noise: TensorVariable
     subscripts: Sequence[Subscript]
     data_subscripts: Sequence[Subscript]
+    signs: Sequence[TensorVariable] = ()
 
     def expanded(self, *, exact: bool) -> Self:
         """Return the same with distances written out.
@@ -91,6 +94,7 @@ def cut_posterior(graph: PosteriorGraph) -> CutPosterior:
         graph.given_noise,
         read_subscripts([graph.mean, graph.cov], [graph.X]),
         read_subscripts(graph.outputs, list(graph.data.values())),
+        () if graph.signs is None else differentiable([graph.signs.mean, graph.signs.cov, graph.signs.scale]),
     )
 
 
@@ -102,6 +106,11 @@ def noise_of_data(cut: CutPosterior) -> Compilable:
 def frozen_arrays(cut: CutPosterior) -> Compilable:
     """Build ``data, parameters, noise -> frozen arrays``, which holds the one factorisation."""
     return [*cut.inputs, cut.given_noise], cut.boundary
+
+
+def signs_of_data(cut: CutPosterior) -> Compilable:
+    """Build ``data, parameters, noise -> mean, covariance, prior sds`` of the derivatives that have a sign, times it."""
+    return [*cut.inputs, cut.given_noise], without_zero_steps(cut.signs)
 
 
 def subscripts_at(cut: CutPosterior) -> Compilable:

@@ -1,6 +1,6 @@
 """PyMC's kernels with exact first and second derivatives, and without the terms that only differentiation needs."""
 
-__all__ = ["differentiable", "once_differentiable", "with_marked_distances", "without_zero_steps"]
+__all__ = ["differentiable", "differentiable_with_random", "once_differentiable", "with_marked_distances", "without_zero_steps"]
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,15 @@ from operator import mul
 
 import numpy as np
 import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.gradient import DisconnectedGrad
 from pytensor.graph.basic import Variable
 from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.replace import graph_replace
+from pytensor.graph.traversal import ancestors
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Prod
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.graph.rewrites.distance import expand_distances, mark_distances
@@ -36,6 +40,16 @@ def with_marked_distances(outputs: Sequence[TensorVariable]) -> list[TensorVaria
 def differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
     """Return PyMC's expressions, written so that two derivatives are right everywhere."""
     return expand_distances(with_marked_distances(_without_products(outputs)), exact=True)
+
+
+def differentiable_with_random(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
+    """Return expressions of random variables written so, and of these themselves: a copy would be another random variable."""
+    kinds = RandomVariable | SymbolicRandomVariable
+    found = (v for v in ancestors(outputs) if v.owner is not None and isinstance(v.owner.op, kinds))
+    random = {v: v.type(v.name) for v in found if isinstance(v, TensorVariable)}
+    written = differentiable(graph_replace(outputs, random, strict=False) if random else outputs)
+    back = {leaf: v for v, leaf in random.items()}
+    return graph_replace(written, back, strict=False) if back else written
 
 
 def once_differentiable(outputs: Sequence[TensorVariable]) -> list[TensorVariable]:
