@@ -75,7 +75,8 @@ class FittedGP:
     @property
     def training_data(self) -> TrainingData:
         """Inputs and targets as the gp saw them, with the known sds if a builder was given any."""
-        return TrainingData(self.X, self.y, next((self.data[name] for name, role in self.roles.items() if role == "sigma"), None))
+        sigma = next((self.data[name] for name, role in self.roles.items() if role == "sigma"), None)
+        return TrainingData(self.X, self.y, sigma, self.data.get("sites"))
 
     @property
     def jitter(self) -> float:

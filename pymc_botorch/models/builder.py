@@ -212,6 +212,11 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin
         """Return the state of what was built with these draws ``S x ...`` of all hyperparameters."""
         built = built if self._part is None else built.of(self._part)
         scale, ensemble = read_outcome_scale(getattr(self, "outcome_transform", None)), self._is_fully_bayesian
+        if built.function.graph.signs is not None and not ensemble:
+            raise UnsupportedModelError(
+                "The derivatives of a MonotoneGP at its sites are draws, not a point. Use FullyBayesianPyMCGP, which takes its "
+                "hyperparameters at their maximum a posteriori by default."
+            )
         given = built.given(data, draws, num_draws)
         state = conditioned_state(*given, self._training, scale, parameters=draws, ensemble=ensemble)
         return replace(state, parts=built.parts)

@@ -35,6 +35,11 @@ def add_observations(state: State, X: Tensor, inputs: Tensor, targets: Tensor, v
             "The observation noise is a covariance function, so new observations depend on the training ones beyond the "
             "function. Refit with all data, or use independent noise (a number, a random variable or a vector)."
         )
+    if state.fitted.kind == "shaped":
+        raise UnsupportedModelError(
+            "The draws of this model carry derivatives of the function, whose weights new observations would change. Refit with "
+            "all data; of acquisition functions, take those that need no fantasies."
+        )
     if state.fitted.kind == "component":
         raise UnsupportedModelError(
             "This gp is a component of a sum, and observations are of the sum. Condition the model of the sum."

@@ -189,8 +189,8 @@ class AbstractPyMCGP(StateDictMixin, InputsMixin, GradientsMixin, RefusalsMixin,
         """
         if self.state.fitted.kind != "exact":
             raise UnsupportedModelError(
-                "This gp is a component of a sum or a sparse approximation: its posterior is not its prior given the data. "
-                "Use the sum, or pm.gp.Marginal."
+                "This gp is a component of a sum, a sparse approximation or one with signs: its posterior is not its prior given "
+                "the data. Use the sum, or pm.gp.Marginal."
             )
         inputs = (self.transform_inputs(X) if self.training else X).to(torch.float64)
         with botorch_errors():

@@ -96,6 +96,11 @@ def _observed(state: State) -> FittedGP:
             "The gp is latent: its outcomes are not the function plus Gaussian noise. Take arviz.loo of the PyMC model's draws, "
             "after pm.compute_log_likelihood."
         )
+    if state.fitted.kind == "shaped":
+        raise UnsupportedModelError(
+            "The derivatives of a MonotoneGP were drawn given all observations, and would have to be drawn anew without each. "
+            "Take leave_one_out of the same gp without signs."
+        )
     if state.is_given_more:
         raise UnsupportedModelError(
             "This model was conditioned on more observations, which leave_one_out does not leave out. Take that of the model "

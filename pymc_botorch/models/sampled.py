@@ -11,17 +11,36 @@ import numpy as np
 import torch
 
 from pymc_botorch.config import config
+from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.map import fit_map
 from pymc_botorch.inference.sampling.fitting import fit_draws
 from pymc_botorch.inference.sampling.idata import SampleRecord
 from pymc_botorch.inference.sampling.options import Method, read_options
 from pymc_botorch.inference.sampling.thinning import choose
+from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
+from pymc_botorch.models.shape.drawing import NUM_DRAWS, with_signs
+from pymc_botorch.models.shape.mixin import ShapeMixin
+from pymc_botorch.models.state import State
 from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
 
 
-class AbstractSampledEnsemble(AbstractEnsemble):
+class _Default(int):
+    """A default number, which is told apart from the same number passed by a user."""
+
+
+SIXTEEN = _Default(16)
+"""BoTorch's number of draws; where each carries a function, the default is larger."""
+
+
+def _kept(num_draws: int | None) -> int:
+    """Return how many draws that carry a function are kept."""
+    return NUM_DRAWS if num_draws is None or num_draws is SIXTEEN else int(num_draws)
+
+
+class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
     """An ensemble that is fitted by draws: by the method that can be trusted first, or by one of the user's choice."""
 
     def fit(
@@ -29,7 +48,7 @@ class AbstractSampledEnsemble(AbstractEnsemble):
         method: Method = "auto",
         warm_start: AbstractBuiltGP | Mapping[str, Any] | None = None,
         *,
-        num_draws: int | None = 16,
+        num_draws: int | None = SIXTEEN,
         draws: int = 500,
         tune: int = 500,
         chains: int = 4,
@@ -67,10 +86,10 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
                 round; importance sampling, chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin
                 at.
-            num_draws: How many draws the model keeps. A few (up to 64; of many observations up to 16) are chosen so that their
-                moments are close to those of all draws; more are evenly spaced along their weights, and repeated where there are
-                fewer. None keeps as many as are effective, which may be thousands. 16 is BoTorch's number. The factors of the
-                first GB of them are kept.
+            num_draws: How many draws the model keeps: 16, or 128 where each carries derivatives with signs. A few (up to 64; of
+                many observations up to 16) are chosen so that their moments are close to those of all draws; more are evenly
+                spaced along their weights, and repeated where there are fewer. None keeps as many as are effective, which may be
+                thousands. 16 is BoTorch's number. The factors of the first GB of them are kept.
             draws: NUTS draws per chain after tuning.
             tune: NUTS tuning steps per chain.
             chains: Number of NUTS chains.
@@ -127,6 +146,9 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             check_warm_start(warm_start, "an earlier fit of the same model, a fitted PyMCGP", AbstractBuiltGP)
         with botorch_errors():
             built, data = self._build()
+            if built.function.graph.signs is not None and method == "auto":
+                self._fit_point_with_signs(built, data, warm_start, num_starts, seed, maxiter, _kept(num_draws))
+                return self.eval()
             found, stats, density, result = fit_draws(
                 built,
                 data,
@@ -139,9 +161,40 @@ class AbstractSampledEnsemble(AbstractEnsemble):
             kept = choose(density, found, max(int(found.effective_size), 1) if num_draws is None else int(num_draws))
             points = [density.constrained(u) for u in found.unconstrained[kept]]
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
-            state = self._conditioned(built, data, stacked, len(points))
+            count = len(points)
+            if built.function.graph.signs is not None:
+                stacked, count, report = with_signs(built, data, stacked, count, num_draws=_kept(num_draws), seed=seed)
+                result = replace(result, slopes=report)
+            state = self._conditioned(built, data, stacked, count)
             self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data, result)))
         return self.eval()
+
+    def _fit_point_with_signs(
+        self, built: BuiltGP, data: TrainingData, warm_start: Any, num_starts: int, seed: int, maxiter: int, num_draws: int
+    ) -> None:
+        """Set hyperparameters to their maximum a posteriori without signs, and draw the derivatives given them."""
+        start = warm_start.point if isinstance(warm_start, AbstractBuiltGP) else warm_start
+        start = None if start is None else {name: value for name, value in start.items() if name in built.scales.names}
+        point, result = fit_map(
+            built,
+            data,
+            warm_start=start,
+            num_starts=num_starts,
+            seed=seed,
+            maxiter=maxiter,
+            tier=config.linker,
+            owner=self._owner_of_priors,
+        )
+        stacked = {name: value[None] for name, value in point.items()}
+        draws, count, report = with_signs(built, data, stacked, 1, num_draws=num_draws, seed=seed)
+        self._replace_state(replace(self._conditioned(built, data, draws, count), result=replace(result, slopes=report)))
+
+    def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
+        """Return the state of what was built with these draws; derivatives that have signs are drawn if they are not there."""
+        signs = built.function.graph.signs
+        if signs is not None and signs.name not in draws:
+            draws, num_draws, _ = with_signs(built, data, draws, num_draws, num_draws=NUM_DRAWS, seed=0)
+        return super()._conditioned(built, data, draws, num_draws)
 
     @classmethod
     def check_fit_options(cls, **options: Any) -> None:

@@ -20,6 +20,7 @@ from pymc_botorch.inference.fit.predictions import predictions_at
 from pymc_botorch.inference.fit.prior import Prior, read_prior
 from pymc_botorch.inference.fit.starts import starts
 from pymc_botorch.inference.fit.threads import one_blas_thread
+from pymc_botorch.inference.sampling.slopes import SlopesReport
 from pymc_botorch.inference.table import table
 from pymc_botorch.inference.training_data import TrainingData
 
@@ -47,6 +48,7 @@ class FitResult:
         seconds: Wall time, compilation included.
         linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
+        slopes: How derivatives with signs were drawn at the point, where the gp has any.
     """
 
     method: str
@@ -56,6 +58,7 @@ class FitResult:
     seconds: float
     linker: Linker
     warning: str | None
+    slopes: SlopesReport | None = None
 
     @property
     def log_posterior(self) -> float:
@@ -76,6 +79,7 @@ class FitResult:
             "log posterior": f"{self.log_posterior:.2f}",
             "from its starts": len(self.starts) > 1 and ", ".join(reached),
             "evaluations": f"{self.evaluations} in {self.seconds:.2g} s ({self.linker})",
+            "derivatives": self.slopes is not None and self.slopes.text,
             "warning": self.warning,
         }
         return table("Fit of a point (maximum a posteriori)", rows)

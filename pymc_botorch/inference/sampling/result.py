@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pymc_botorch.config import Linker
 from pymc_botorch.inference.sampling.attempts import Source
+from pymc_botorch.inference.sampling.slopes import SlopesReport
 from pymc_botorch.inference.table import table
 
 
@@ -55,6 +56,7 @@ class SamplingResult:
         linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
         improper_priors: Names of the hyperparameters with an improper prior.
+        slopes: How derivatives with signs were drawn at each draw, where the gp has any.
 
     Example:
         >>> import torch
@@ -81,6 +83,7 @@ class SamplingResult:
     linker: Linker
     warning: str | None
     improper_priors: tuple[str, ...] = ()
+    slopes: SlopesReport | None = None
 
     @property
     def trusted(self) -> bool:
@@ -107,6 +110,7 @@ class SamplingResult:
             "log evidence": evidence is not None and f"{evidence:.2f} ± {self.log_evidence_error:.2f}",
             "evaluations": f"{self.evaluations} in {self.seconds:.2g} s ({self.linker})",
             "tried": len(self.attempts) > 1 and self.reason,
+            "derivatives": self.slopes is not None and self.slopes.text,
             "warning": self.warning,
         }
         return table("Fit by posterior draws", rows)

@@ -1,0 +1,29 @@
+"""Draws of the derivatives that have signs: how many, and how well they mixed."""
+
+__all__ = ["SlopesReport"]
+
+from typing import NamedTuple
+
+
+class SlopesReport(NamedTuple):
+    """Report of the draws of derivatives at the sites.
+
+    Attributes:
+        num_sites: Number of derivatives that have a sign.
+        num_draws: Number of draws, of all chains.
+        ess: Smallest effective sample size of a derivative, of bulk and tails; NaN where hyperparameters are draws, too.
+        r_hat: Largest R-hat of a derivative; None where hyperparameters are draws, too.
+        seconds: Wall time.
+    """
+
+    num_sites: int
+    num_draws: int
+    ess: float
+    r_hat: float | None
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """The report in a line."""
+        mixed = "" if self.r_hat is None else f", effective {self.ess:.0f}, R-hat {self.r_hat:.3f}"
+        return f"{self.num_draws} draws of {self.num_sites} derivatives{mixed}, in {self.seconds:.2g} s"

@@ -1,0 +1,1 @@
+"""Models of functions whose derivatives have signs."""

@@ -1,0 +1,68 @@
+"""Fits of functions whose derivatives have signs: hyperparameters, then the derivatives given these."""
+
+__all__ = ["NUM_DRAWS", "WithSigns", "with_signs"]
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.sampling.methods.convergence import of_hyperparameters
+from pymc_botorch.inference.sampling.slopes import SlopesReport
+from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models.shape.signs import draw_signs
+
+NUM_DRAWS = 128
+"""Number of draws that a model keeps: each carries a function."""
+CHAINS, DRAWS = 4, 1000
+
+
+class WithSigns(NamedTuple):
+    """Draws of hyperparameters and derivatives.
+
+    Attributes:
+        draws: ``S x ...`` by name.
+        size: ``S``.
+        report: How the derivatives were drawn.
+    """
+
+    draws: dict[str, np.ndarray]
+    size: int
+    report: SlopesReport
+
+
+def with_signs(
+    built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], count: int, *, num_draws: int, seed: int
+) -> WithSigns:
+    """Return draws of hyperparameters ``S x ...`` with derivatives drawn given each.
+
+    Args:
+        built: The gp, whose derivatives have signs.
+        data: Training data.
+        draws: Draws of the hyperparameters; a point is one.
+        count: Number of these.
+        num_draws: How many draws of both to return, at least one of each of the hyperparameters.
+        seed: Random seed.
+    """
+    began, (fitted, _) = time.perf_counter(), built.given(data, draws, count)
+    signs, each = fitted.graph.signs, max(-(-num_draws // count), 1)
+    if signs is None:
+        raise AssertionError("The gp has signs.")
+    found, r_hat, ess = [], None, np.nan
+    for s, posterior in enumerate(fitted.conditioned()):
+        if count == 1:
+            chains = draw_signs(posterior, signs.nu, chains=CHAINS, draws=max(DRAWS, -(-each // CHAINS)), seed=seed)
+            convergence = of_hyperparameters(chains)
+            r_hat, ess = convergence.r_hat, convergence.ess
+            every = chains.reshape(-1, chains.shape[-1])
+            chosen = ((np.arange(each) + 0.5) * len(every) / each).astype(int)
+            total, values = len(every), every[chosen]
+        else:
+            values = draw_signs(posterior, signs.nu, chains=each, draws=1, seed=seed + s)[:, 0]
+            total = count * each
+        found.append(values)
+    repeated = {name: np.repeat(values, each, axis=0) for name, values in draws.items()}
+    report = SlopesReport(fitted.num_signs, total, float(ess), r_hat, time.perf_counter() - began)
+    return WithSigns({**repeated, signs.name: np.concatenate(found)}, count * each, report)

@@ -1,0 +1,177 @@
+"""What a model with signs says of its slopes, and sites where they are doubtful."""
+
+__all__ = ["ShapeMixin"]
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+import torch
+from scipy.stats import norm, qmc
+
+from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
+from pymc_botorch.graph.posterior.pointwise import mean_gradients_at
+from pymc_botorch.graph.posterior.slopes import gradient_covariance_at
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.posterior.arrays import to_numpy
+from pymc_botorch.models.posterior.mixture import MixtureProcess
+from pymc_botorch.models.state import State
+from pymc_botorch.models.tensors import as_tensor
+from pymc_botorch.models.training_data import PreparedData
+
+SAMPLES = 20
+"""Number of joint samples of slopes at each draw."""
+NEW_SITES = 3
+"""Number of sites that a round adds at most."""
+
+
+class ShapeMixin:
+    """Probabilities of slopes, of models whose gp knows signs."""
+
+    state: Any
+    _state: State | None
+    _prepared: PreparedData | None
+
+    @abstractmethod
+    def fit(self, *args: Any, **options: Any) -> Self:
+        """Set the hyperparameters."""
+
+    def prob_monotone(self, grid: Any, *, tolerance: float = 0.0, seed: int = 0) -> float:
+        """Return the probability that the function rises and falls as it should at all points of a grid jointly.
+
+        Between sites nothing holds the signs but smoothness: this says whether there are enough of them. It is estimated from 20
+        joint samples of the slopes at each draw.
+
+        Args:
+            grid: Points, ``N x d``, in raw units.
+            tolerance: Size of a slope of the wrong sign that still counts as right, in units of the outcome per unit of input.
+            seed: Random seed of the samples.
+
+        Raises:
+            UnsupportedError: If the model's gp knows no signs of slopes.
+        """
+        (points,), columns = self._points(grid), self._signed_columns()
+        rng, hits, total = np.random.default_rng(seed), 0, 0
+        limits = np.concatenate([np.full(len(points), tolerance * self._slope_unit(j)) for j, _ in columns])
+        for posterior, mean, root in self._slopes(points, columns):
+            del posterior
+            samples = mean + rng.normal(size=(SAMPLES, len(mean))) @ root.T
+            hits += int((samples >= -limits).all(1).sum())
+            total += SAMPLES
+        return hits / total
+
+    def refine_sites(self, bound: float = 0.05, *, bounds: Any = None, max_rounds: int = 8, **options: Any) -> Self:
+        """Add sites where a slope may have the wrong sign, and fit again, until it is improbable everywhere.
+
+        Args:
+            bound: Largest probability of a wrong sign at a point that is left alone.
+            bounds: Where to look, ``2 x d``, in raw units; None takes the range of the sites.
+            max_rounds: Maximum number of rounds, each of which adds up to three sites for each column.
+            **options: Of :meth:`fit`.
+
+        Returns:
+            The model.
+
+        Raises:
+            UnsupportedError: If the model's gp knows no signs of slopes, or was not made from data.
+        """
+        columns = self._signed_columns()
+        if self._prepared is None:
+            raise UnsupportedModelError(
+                "This model was made from a gp fitted in PyMC: its sites are those of the draws. Sample again."
+            )
+        for _ in range(max_rounds):
+            sites = self.state.fitted.data["sites"]
+            if bounds is None:
+                low, high = sites.min(0), sites.max(0)
+            else:
+                (corners,) = self._points(bounds)
+                low, high = corners
+            points = low + (high - low) * _spread(sites.shape[1])
+            chosen = self._doubtful(points, columns, bound, (high - low) / (4 * len(sites) ** (1 / sites.shape[1])))
+            if not len(chosen):
+                return self
+            data = self._prepared.data._replace(sites=np.concatenate([sites, chosen]))
+            self._prepared, self._state = self._prepared._replace(data=data), None
+            self.fit(**options)
+        return self
+
+    def _doubtful(self, points: np.ndarray, columns: list[tuple[int, float]], bound: float, apart: np.ndarray) -> np.ndarray:
+        """Return the points of largest probability of a wrong sign above a bound, some way apart."""
+        wrong = np.zeros(len(columns) * len(points))
+        count = 0
+        for _, mean, root in self._slopes(points, columns):
+            wrong += norm.cdf(-mean / np.maximum(np.sqrt(np.square(root).sum(1)), 1e-300))
+            count += 1
+        chosen: list[np.ndarray] = []
+        for of_column in (wrong / count).reshape(len(columns), -1):
+            own: list[np.ndarray] = []
+            for i in np.argsort(-of_column):
+                if of_column[i] <= bound or len(own) == NEW_SITES:
+                    break
+                if all((np.abs(points[i] - other) / np.where(apart > 0, apart, 1.0)).max() > 1 for other in (*own, *chosen)):
+                    own.append(points[i])
+            chosen += own
+        return np.array(chosen).reshape(-1, points.shape[1])
+
+    def _slopes(self, points: np.ndarray, columns: list[tuple[int, float]]) -> Any:
+        """Yield, at each draw, mean and a root of the covariance of all slopes at points, times their sign, in the gp's units."""
+        process = self.state.process
+        parameters = self.state.fitted.graph.parameters
+        roots: dict[bytes, np.ndarray] = {}
+        name = self.state.fitted.graph.signs.name
+        assert isinstance(process, MixtureProcess)
+        for s, compiled in enumerate(process.processes):
+            posterior: ConditionedPosterior = compiled.posterior
+            own = {key: self.state.fitted.draws[key][s] for key in parameters if key != name}
+            key = b"".join(np.asarray(value).tobytes() for value in own.values())
+            with botorch_errors():
+                (gradient,) = posterior(mean_gradients_at, points)
+                if key not in roots:
+                    roots[key] = _root(posterior, points, columns)
+            yield posterior, np.concatenate([sign * gradient[:, j] for j, sign in columns]), roots[key]
+
+    def _points(self, X: Any) -> list[np.ndarray]:
+        points = as_tensor("X", X).detach().to("cpu", torch.float64)
+        d = self.state.training.raw_X.shape[-1]
+        if points.ndim != 2 or points.shape[1] != d or not points.isfinite().all():
+            raise InvalidDataError(f"The points have shape {tuple(points.shape)}. Pass finite ones, N x {d}.")
+        return [to_numpy(self.read_inputs(points)[1])]  # type: ignore[attr-defined]  # of the model
+
+    def _slope_unit(self, j: int) -> float:
+        """Return what a slope of one, in raw units, is in the units of the gp."""
+        X = self.state.training.raw_X
+        step = torch.zeros_like(X[:1])
+        step[0, j] = 1.0
+        moved = self._points(torch.cat([X[:1], X[:1] + step]))[0]
+        return float(1.0 / (abs(self.state.outcome_scale.scale) * abs(moved[1, j] - moved[0, j])))
+
+    def _signed_columns(self) -> list[tuple[int, float]]:
+        """Return columns with signs of the slope."""
+        signs = self.state.fitted.graph.signs
+        found = [] if signs is None else [(kind.column, kind.sign) for kind in signs.kinds if kind.order == 1]
+        if not found:
+            raise UnsupportedModelError(
+                "The model's gp knows no signs of slopes. Return a MonotoneGP with increasing=[...] from build_gp."
+            )
+        return found
+
+
+def _root(posterior: ConditionedPosterior, points: np.ndarray, columns: list[tuple[int, float]]) -> np.ndarray:
+    """Return a root of the covariance of slopes times their sign, ``(k N) x (k N)``."""
+    axes = np.eye(points.shape[1])
+    blocks = [
+        [sign * other * posterior(gradient_covariance_at, points, axes[j], axes[i])[0] for i, other in columns]
+        for j, sign in columns
+    ]
+    covariance = np.block(blocks)
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _spread(d: int) -> np.ndarray:
+    """Return points that are spread over the unit cube."""
+    if d <= 2:
+        axes = [np.linspace(0, 1, 101 if d == 1 else 15)] * d
+        return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
+    return qmc.Sobol(d, seed=0).random(256)
