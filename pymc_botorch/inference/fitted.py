@@ -15,6 +15,8 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.gps.marginal import Kind, read_observations
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
+from pymc_botorch.graph.gps.shaped import Signs
+from pymc_botorch.graph.gps.sites import default_sites
 from pymc_botorch.graph.gps.values import check_data, check_inputs
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior, compiled_posterior, condition, noise_of
 from pymc_botorch.graph.posterior.cut import CutPosterior, subscripts_of_data
@@ -39,6 +41,7 @@ class FittedGP:
         raw_X: The data that the PyMC model computes the gp's inputs from, if it does; else None.
         is_built: Whether a builder made it from data.
         raw_y: The data that the PyMC model computes the gp's outcomes from, if it does, NaN where unknown; else None.
+        has_own_sites: Whether derivatives have signs at given sites, which stay where they are with other data.
     """
 
     graph: PosteriorGraph
@@ -51,6 +54,7 @@ class FittedGP:
     raw_X: np.ndarray | None
     is_built: bool = False
     raw_y: np.ndarray | None = None
+    has_own_sites: bool = False
 
     @property
     def is_latent(self) -> bool:
@@ -92,8 +96,8 @@ class FittedGP:
         """
         n = len(new.X)
         data = {**self.data, **{name: new.value(role) for name, role in self.roles.items()}}
-        if new.sites is not None and "sites" in data:
-            data["sites"] = new.sites
+        if self.graph.signs is not None:
+            data["sites"] = self._sites_of(self.graph.signs, new)
         if self.graph.latent is not None:
             check_inputs(new.X)
             if new.y.shape != (self.num_draws, n):
@@ -110,6 +114,12 @@ class FittedGP:
                 "from data, with the squares of the sds as train_Yvar."
             )
         return replace(self, data=data, raw_X=None)
+
+    def _sites_of(self, signs: Signs, new: TrainingData) -> np.ndarray:
+        """Return the sites given other data: those over the range of the data move with them, others stay."""
+        if new.sites is not None or self.has_own_sites:
+            return self.data["sites"] if new.sites is None else new.sites
+        return default_sites(new.X, signs.indices)
 
     def with_draws(self, draws: Mapping[str, np.ndarray]) -> Self:
         """Return the gp with other draws of its hyperparameters, of any number.
@@ -241,7 +251,17 @@ def read_fitted_graphs(
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
         own: dict[str, Role] = {"X": "X", "y": "y"}
         own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
-        own |= {"sites": "sites"} if "sites" in data and getattr(observations.gp, "at", None) is None else {}
-        fitted = FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, observations.raw_X, raw_y=observations.raw_y)
+        fitted = FittedGP(
+            graph,
+            data,
+            own,
+            {},
+            1,
+            observations.kind,
+            config.linker,
+            observations.raw_X,
+            raw_y=observations.raw_y,
+            has_own_sites=getattr(observations.gp, "at", None) is not None,
+        )
         graphs.append((fitted, sources))
     return graphs

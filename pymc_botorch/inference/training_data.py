@@ -6,9 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from pymc_botorch.graph.gps.shaped import default_sites
-
-type Role = Literal["X", "y", "sigma", "n", "d", "sites"]
+type Role = Literal["X", "y", "sigma", "n", "d"]
 """Part of the training data that a symbolic datum stands for; ``n`` and ``d`` are the lengths of ``X``."""
 
 
@@ -31,8 +29,6 @@ class TrainingData(NamedTuple):
         """Return the value of a symbolic datum with this role."""
         if role in ("n", "d"):
             return np.asarray(self.X.shape[0 if role == "n" else 1])
-        if role == "sites":
-            return default_sites(self.X) if self.sites is None else self.sites
         return getattr(self, role)
 
     def with_one_more(self) -> "TrainingData":

@@ -28,7 +28,8 @@ from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.kernels import GivenNoise, rough_kernels
 from pymc_botorch.graph.gps.likelihoods import split_jitter
 from pymc_botorch.graph.gps.marginal import Observations
-from pymc_botorch.graph.gps.shaped import MonotoneGP, Signs, default_sites
+from pymc_botorch.graph.gps.shaped import MonotoneGP, Signs
+from pymc_botorch.graph.gps.sites import default_sites
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs
 
@@ -162,7 +163,7 @@ def _with_signs(
     own = signs._replace(
         values=symbols[signs.values], mean=of_signs[0], cov=of_signs[1], scale=of_signs[2], sites=symbols[signs.sites]
     )
-    values = {**values, "sites": default_sites(values["X"]) if gp.at is None else gp.at}
+    values = {**values, "sites": default_sites(values["X"], signs.indices) if gp.at is None else gp.at}
     data = {**graph.data, "sites": own.sites}
     return replace(graph, mean=mean, cov=cov, data=data, parameters={own.name: own.values}, signs=own), values
 

@@ -5,7 +5,7 @@ exact gp: outcomes and derivatives are stacked, with covariances from the kernel
 Riihimaki and Vehtari (2010): derivatives ``g`` at the sites, which nobody has measured, have the likelihood ``Phi(g / nu)`` each.
 """
 
-__all__ = ["MonotoneGP", "Signs", "default_sites", "only_marginal"]
+__all__ = ["MonotoneGP", "Signs", "only_marginal"]
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,19 +16,24 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from pymc.gp.util import JITTER_DEFAULT, stabilize
-from pytensor.gradient import pushforward
-from pytensor.graph.replace import graph_replace
 from pytensor.tensor.linalg import cholesky, solve_triangular
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
-from pymc_botorch.graph.gps.kernels import kernels_in, rough_kernels
-from pymc_botorch.graph.gps.values import constant_value
-from pymc_botorch.graph.rewrites.differentiable import differentiable_with_random
+from pymc_botorch.graph.gps.derivatives import (
+    Derivative,
+    Observed,
+    check_derivatives,
+    derivative_covariance,
+    derivative_mean,
+    index_columns_of_kernel,
+    measured_slopes,
+)
+from pymc_botorch.graph.gps.sites import checked_sites, default_sites
+from pymc_botorch.graph.gps.values import check_columns, constant_value, is_data
 
 NUGGET = 1e-3
 """Sd of the noise of derivatives that carry signs, of their prior sd: without it those of close sites have no factor."""
-NO_SECOND = "Convexity and concavity need a second derivative that PyMC's kernels have at distance zero: use pm.gp.cov.ExpQuad."
 
 _only_marginal: ContextVar[bool] = ContextVar("only_marginal", default=False)
 
@@ -43,36 +48,6 @@ def only_marginal() -> Iterator[None]:
         _only_marginal.reset(token)
 
 
-class Derivative(NamedTuple):
-    """A derivative of a function of ``d`` inputs.
-
-    Attributes:
-        column: The input.
-        order: 1 for the slope, 2 for the curvature, 0 for the function itself.
-        sign: 1 where it is positive, -1 where it is negative.
-    """
-
-    column: int
-    order: int = 1
-    sign: float = 1.0
-
-
-class Observed(NamedTuple):
-    """Derivatives that the function is conditioned on.
-
-    Attributes:
-        sites: Where they are, ``m x d``.
-        kinds: Which, ``k``.
-        values: Their values, times their sign, ``k m``: those of the first kind at all sites come first.
-        variance: Variance of their noise, ``k m`` or a number.
-    """
-
-    sites: TensorVariable
-    kinds: Sequence[Derivative]
-    values: TensorVariable
-    variance: TensorVariable
-
-
 class Signs(NamedTuple):
     """Derivatives with a sign, given the outcomes; all times their sign, so that they are positive.
 
@@ -85,6 +60,7 @@ class Signs(NamedTuple):
         nu: Width of the probit, of these.
         sites: Where they are, ``m x d``.
         kinds: Which derivatives, ``k``; those of the first at all sites come first, so that ``M`` is ``k m``.
+        indices: Columns that the kernel takes as indices of categories.
     """
 
     name: str
@@ -95,6 +71,7 @@ class Signs(NamedTuple):
     nu: float
     sites: TensorVariable
     kinds: tuple[Derivative, ...]
+    indices: tuple[int, ...] = ()
 
 
 class MonotoneGP(pm.gp.Marginal):
@@ -151,12 +128,12 @@ class MonotoneGP(pm.gp.Marginal):
             cov_func=pm.gp.cov.Constant(0.0) if cov_func is None else cov_func,
         )
         given = ((increasing, 1, 1.0), (decreasing, 1, -1.0), (convex, 2, 1.0), (concave, 2, -1.0))
-        self.kinds = tuple(Derivative(int(j), order, sign) for columns, order, sign in given for j in columns)
+        self.kinds = tuple(Derivative(j, order, sign) for columns, order, sign in given for j in columns)
         if len({(kind.column, kind.order) for kind in self.kinds}) < len(self.kinds):
             raise DataError("A column is named twice, or with both signs. Name it once, as one that rises or one that falls.")
         if not 0 < nu < 1:
             raise DataError(f"nu is {nu}. Pass the width of the probit as a share of the derivative's prior sd, such as 0.01.")
-        _check_smooth(cov_func, self.kinds)
+        check_derivatives(self.cov_func, self.kinds)
         self.nu = float(nu)
         self.measured: list[Observed] = []
         self.at: np.ndarray | None = None
@@ -182,6 +159,8 @@ class MonotoneGP(pm.gp.Marginal):
     ) -> TensorVariable:
         """Return the marginal likelihood of the outcomes, as ``pm.gp.Marginal`` does.
 
+        Other data of the model, by ``pm.set_data``, do not move sites that are taken from ``X`` here.
+
         Args:
             name: Name of the outcomes. The derivatives at the sites are ``{name}_slopes``, times their signs.
             X: Inputs, ``n x d``.
@@ -193,28 +172,36 @@ class MonotoneGP(pm.gp.Marginal):
             slopes: Measured slopes ``(X_g, g, sigma_g, columns)``: where, ``m x d``; what, ``m x k`` (or ``m`` of one column);
                 sd of their noise, a number or in that shape; along which ``k`` columns of ``X``.
             **kwargs: As of ``pm.gp.Marginal``.
+
+        Raises:
+            DataError: If sites or measured slopes are of other shapes, or not finite; if ``cov_func`` takes another number of
+                columns than ``X`` has.
         """
+        if self.kinds or slopes is not None:
+            _check_inputs(self.cov_func, X)
+        sites = None if at is None else checked_sites(at, self.cov_func.input_dim)
+        measured = [] if slopes is None else [measured_slopes(*_four(slopes), self.cov_func)]
         outcomes = super().marginal_likelihood(name, X, y, sigma, jitter, is_observed, **kwargs)
         given = (pt.as_tensor_variable(self.X), pt.as_tensor_variable(self.y), self.sigma, jitter)
-        self.measured = []
-        if slopes is not None:
-            measured = _measured(*slopes, self.cov_func.input_dim)
-            mean, cov = self._derivatives(measured, *given)
-            pm.MvNormal(f"{name}_measured_slopes", mu=mean, cov=cov, observed=measured.values)
-            self.measured = [measured]
+        self.measured, self.at, self.signs = [], sites, None
+        for part in measured:
+            mean, cov = self._derivatives(part, *given)
+            pm.MvNormal(f"{name}_measured_slopes", mu=mean, cov=cov, observed=part.values)
+        self.measured = measured
         if self.kinds:
             self._add_signs(name, at, *given)
         return outcomes
 
     def _add_signs(self, name: str, at: Any, X: TensorVariable, y: TensorVariable, noise: Any, jitter: Any) -> None:
-        d = self.cov_func.input_dim
-        self.at = None if at is None else _checked_sites(at, d)
+        d, indices = self.cov_func.input_dim, index_columns_of_kernel(self.cov_func)
         if _only_marginal.get():  # whoever reads the gp gives sites and values
             sites, values = pt.matrix("sites", dtype="float64", shape=(None, d)), pt.vector(f"{name}_slopes", dtype="float64")
-            self.signs = Signs(f"{name}_slopes", values, values, values, values, self.nu, sites, self.kinds)
+            self.signs = Signs(f"{name}_slopes", values, values, values, values, self.nu, sites, self.kinds, indices)
         else:
-            sites = pt.as_tensor_variable(default_sites(X.eval()) if at is None else at).astype("float64")
-            self.signs = Signs(f"{name}_slopes", sites, sites, sites, sites, self.nu, sites, self.kinds)
+            if at is None:
+                at = self.at = default_sites(X.eval(), indices)
+            sites = pt.as_tensor_variable(at).astype("float64")
+            self.signs = Signs(f"{name}_slopes", sites, sites, sites, sites, self.nu, sites, self.kinds, indices)
             signs = self.signs_given(X, y, noise, jitter)
             whitened = pm.Normal(f"{name}_slopes_rotated_", shape=signs.mean.shape[0])
             values = pm.Deterministic(f"{name}_slopes", signs.mean + cholesky(signs.cov, lower=True) @ whitened)
@@ -227,7 +214,7 @@ class MonotoneGP(pm.gp.Marginal):
         signs, kinds = self.signs, self.kinds
         if signs is None:
             raise DataError("The gp has no signs yet. Call gp.marginal_likelihood(...) first.")
-        prior = _covariance(self.cov_func, kinds, signs.sites, kinds, signs.sites)
+        prior = derivative_covariance(self.cov_func, kinds, signs.sites, kinds, signs.sites)
         scale = pt.sqrt(pt.diagonal(prior))
         new = Observed(signs.sites, kinds, signs.values, pt.square(NUGGET * scale))
         mean, cov = self._derivatives(new, X, y, noise, jitter)
@@ -237,7 +224,7 @@ class MonotoneGP(pm.gp.Marginal):
     def _virtual(self) -> list[Observed]:
         if self.signs is None:
             return []
-        prior = _covariance(self.cov_func, self.kinds, self.signs.sites, self.kinds, self.signs.sites)
+        prior = derivative_covariance(self.cov_func, self.kinds, self.signs.sites, self.kinds, self.signs.sites)
         return [Observed(self.signs.sites, self.kinds, self.signs.values, NUGGET**2 * pt.diagonal(prior))]
 
     def _derivatives(
@@ -246,11 +233,11 @@ class MonotoneGP(pm.gp.Marginal):
         """Return mean and covariance of derivatives, times their signs, given outcomes and what was measured of slopes."""
         cov_func = self.cov_func
         L, residuals, groups = self._factorised(X, y, noise, jitter, self.measured, self.mean_func)
-        cross = pt.concatenate([_covariance(cov_func, kinds, sites, new.kinds, new.sites) for kinds, sites in groups], axis=0)
+        cross = pt.concatenate([derivative_covariance(cov_func, kinds, sites, new.kinds, new.sites) for kinds, sites in groups], axis=0)
         A = solve_triangular(L, cross, lower=True, b_ndim=2)
         half = solve_triangular(L, residuals, lower=True, b_ndim=1)
-        mean = _means(self.mean_func, new.kinds, new.sites) + A.T @ half
-        cov = _covariance(cov_func, new.kinds, new.sites, new.kinds, new.sites) - A.T @ A
+        mean = derivative_mean(self.mean_func, new.kinds, new.sites) + A.T @ half
+        cov = derivative_covariance(cov_func, new.kinds, new.sites, new.kinds, new.sites) - A.T @ A
         return mean, cov + pt.diag(pt.zeros_like(mean) + new.variance)
 
     def _factorised(
@@ -261,13 +248,13 @@ class MonotoneGP(pm.gp.Marginal):
         groups: list[tuple[Sequence[Derivative], TensorVariable]] = [(values, X), *((o.kinds, o.sites) for o in observed)]
         own = stabilize(self.cov_func(X), jitter) + noise(X)
         blocks = [
-            [own if i == j == 0 else _covariance(self.cov_func, one, A, two, B) for j, (two, B) in enumerate(groups)]
+            [own if i == j == 0 else derivative_covariance(self.cov_func, one, A, two, B) for j, (two, B) in enumerate(groups)]
             for i, (one, A) in enumerate(groups)
         ]
         for i, part in enumerate(observed, start=1):
             blocks[i][i] = blocks[i][i] + pt.diag(pt.zeros_like(part.values) + part.variance)
         covariance = pt.concatenate([pt.concatenate(row, axis=1) for row in blocks], axis=0)
-        residuals = [y - mean_func(X), *(o.values - _means(mean_func, o.kinds, o.sites) for o in observed)]
+        residuals = [y - mean_func(X), *(o.values - derivative_mean(mean_func, o.kinds, o.sites) for o in observed)]
         return cholesky(covariance, lower=True), pt.concatenate(residuals), groups
 
     def _build_conditional(
@@ -289,7 +276,7 @@ class MonotoneGP(pm.gp.Marginal):
         observed = [*self.measured, *self._virtual]
         L, residuals, groups = self._factorised(X, y, noise_func, jitter, observed, mean_total)
         values = (Derivative(0, 0),)
-        crosses = [self.cov_func(X, Xnew), *(_covariance(self.cov_func, kinds, Z, values, Xnew) for kinds, Z in groups[1:])]
+        crosses = [self.cov_func(X, Xnew), *(derivative_covariance(self.cov_func, kinds, Z, values, Xnew) for kinds, Z in groups[1:])]
         A = solve_triangular(L, pt.concatenate(crosses, axis=0), lower=True, b_ndim=2)
         half = solve_triangular(L, residuals, lower=True, b_ndim=1)
         mean = self.mean_func(Xnew) + A.T @ half
@@ -300,81 +287,19 @@ class MonotoneGP(pm.gp.Marginal):
         return mean, cov + noise_func(Xnew) if pred_noise else stabilize(cov, jitter)
 
 
-def default_sites(X: np.ndarray) -> np.ndarray:
-    """Return a grid over the range of inputs ``n x d``: 15 sites of one, 5 x 5 of two, of more ten for each, spread evenly."""
-    d, low, high = X.shape[1], X.min(0), X.max(0)
-    if d <= 2:
-        axes = [np.linspace(0, 1, 15 if d == 1 else 5)] * d
-        unit = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
-    else:  # points of a rank-one lattice, which fill a cube evenly
-        root = 2.0
-        for _ in range(30):
-            root = (1 + root) ** (1 / (d + 1))
-        unit = (0.5 + np.arange(10 * d)[:, None] / root ** np.arange(1, d + 1)) % 1
-    return low + (high - low) * unit
+def _check_inputs(cov_func: Any, X: Any) -> None:
+    """Raise a ``DataError`` unless the kernel takes the columns of ``X``, as far as these are known."""
+    known = constant_value(X)
+    columns = X.type.shape[-1] if known is None else np.shape(known)[-1] if np.ndim(known) == 2 else None
+    if known is None and (not is_data(X) or X.type.ndim != 2):
+        raise DataError("The gp's X is computed from random variables, or no matrix. Pass data, n x d.")
+    if known is not None and np.ndim(known) != 2:
+        raise DataError(f"The gp's X has shape {np.shape(known)}. Pass data, n x d.")
+    if columns is not None:
+        check_columns(cov_func, np.empty((0, columns)))
 
 
-def _checked_sites(at: Any, d: int) -> np.ndarray:
-    value = constant_value(at)
-    sites = None if value is None else np.asarray(value, dtype=np.float64)
-    if sites is None or sites.ndim != 2 or sites.shape[1] != d or not len(sites) or not np.isfinite(sites).all():
-        raise DataError(
-            f"at is {'computed' if sites is None else sites.shape}. Pass sites as a finite array or pm.Data, m x {d}."
-        )
-    return sites
-
-
-def _measured(sites: Any, values: Any, sigma: Any, columns: Sequence[int], d: int) -> Observed:
-    """Return measured slopes as they are conditioned on."""
-    sites, kinds = pt.as_tensor_variable(sites), tuple(Derivative(int(j)) for j in columns)
-    values = pt.as_tensor_variable(values)
-    flat = values.T.flatten() if values.type.ndim == 2 else values
-    sigma = pt.as_tensor_variable(sigma)
-    sigma = sigma.T.flatten() if sigma.type.ndim == 2 else sigma
-    return Observed(sites.astype("float64"), kinds, flat.astype("float64"), pt.square(sigma))
-
-
-def _covariance(
-    cov_func: Any, one: Sequence[Derivative], A: TensorVariable, two: Sequence[Derivative], B: TensorVariable
-) -> TensorVariable:
-    """Return covariances of derivatives ``one`` at the rows of ``A`` with ``two`` at those of ``B``, times their signs."""
-    d = cov_func.input_dim
-    left, right = (pt.matrix(name, dtype="float64", shape=(None, d)) for name in ("left", "right"))
-    (base,) = differentiable_with_random([cov_func(left, right)])
-    rows = []
-    for a in one:
-        row = []
-        for b in two:
-            block = base
-            for kind, side in ((b, right), (a, left)):
-                for _ in range(kind.order):
-                    direction = pt.ones_like(side) * np.eye(d)[kind.column]
-                    block = pushforward(block, side, direction, disconnected_outputs="ignore")
-            row.append(a.sign * b.sign * block)
-        rows.append(pt.concatenate(row, axis=1) if len(row) > 1 else row[0])
-    whole = pt.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
-    (whole,) = graph_replace([whole], {left: A.astype("float64"), right: B.astype("float64")}, strict=False)
-    return whole
-
-
-def _means(mean_func: Any, kinds: Sequence[Derivative], sites: TensorVariable) -> TensorVariable:
-    """Return derivatives of the mean at sites, times their signs: those of the first kind come first."""
-    X = pt.matrix("X_mean", dtype="float64", shape=(None, sites.type.shape[1]))
-    parts = []
-    for kind in kinds:
-        value = mean_func(X) + pt.zeros(X.shape[0])
-        for _ in range(kind.order):
-            slope = pt.grad(pt.sum(value), X, disconnected_inputs="ignore", return_disconnected="zero")
-            value = slope[:, kind.column]
-        parts.append(kind.sign * value)
-    (mean,) = graph_replace([pt.concatenate(parts) if len(parts) > 1 else parts[0]], {X: sites}, strict=False)
-    return mean
-
-
-def _check_smooth(cov_func: Any, kinds: Sequence[Derivative]) -> None:
-    if rough := rough_kernels(cov_func):
-        raise UnsupportedGPError(f"Functions with the covariance {' and '.join(rough)} have no slope. Use Matern52 or ExpQuad.")
-    if any(kind.order == 2 for kind in kinds):
-        stationary = [part for part in kernels_in(cov_func) if isinstance(part, pm.gp.cov.Stationary)]
-        if any(type(part) is not pm.gp.cov.ExpQuad for part in stationary):
-            raise UnsupportedGPError(NO_SECOND)
+def _four(slopes: Any) -> tuple[Any, Any, Any, Any]:
+    if not isinstance(slopes, tuple | list) or len(slopes) != 4:
+        raise DataError("slopes are no tuple of four. Pass (X_g, g, sigma_g, columns): where, what, sd of the noise, along which.")
+    return slopes[0], slopes[1], slopes[2], slopes[3]
