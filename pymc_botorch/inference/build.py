@@ -18,7 +18,7 @@ from pymc_botorch.config import config
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError
 from pymc_botorch.graph.compiling.cache import register_builders
 from pymc_botorch.graph.compiling.functions import making_graphs
-from pymc_botorch.graph.gps.shaped import only_marginal
+from pymc_botorch.graph.gps.signs import only_marginal
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.inference.advice import advice_on_symbols
 from pymc_botorch.inference.builder_checks import FOLLOW_DATA, check_arguments, check_inducing, check_training_data

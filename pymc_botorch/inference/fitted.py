@@ -15,13 +15,12 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.graph.compiling.compiled_graph import CompiledGraph
 from pymc_botorch.graph.gps.marginal import Kind, read_observations
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph, read_posterior
-from pymc_botorch.graph.gps.shaped import Signs
 from pymc_botorch.graph.gps.sites import default_sites
 from pymc_botorch.graph.gps.values import check_data, check_inputs
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior, compiled_posterior, condition, noise_of
 from pymc_botorch.graph.posterior.cut import CutPosterior, subscripts_of_data
 from pymc_botorch.graph.posterior.subscripts import check_subscripts
-from pymc_botorch.inference.points import model_in_context, read_point
+from pymc_botorch.inference.points import model_in_context, read_deterministic, read_point
 from pymc_botorch.inference.training_data import Role, TrainingData
 
 
@@ -41,7 +40,7 @@ class FittedGP:
         raw_X: The data that the PyMC model computes the gp's inputs from, if it does; else None.
         is_built: Whether a builder made it from data.
         raw_y: The data that the PyMC model computes the gp's outcomes from, if it does, NaN where unknown; else None.
-        has_own_sites: Whether derivatives have signs at given sites, which stay where they are with other data.
+        has_own_sites: Whether sites of signs stay where they are with other data, as those that a user or a refinement gave do.
     """
 
     graph: PosteriorGraph
@@ -80,7 +79,7 @@ class FittedGP:
     def training_data(self) -> TrainingData:
         """Inputs and targets as the gp saw them, with the known sds if a builder was given any."""
         sigma = next((self.data[name] for name, role in self.roles.items() if role == "sigma"), None)
-        return TrainingData(self.X, self.y, sigma, self.data.get("sites"))
+        return TrainingData(self.X, self.y, sigma, self.data["sites"] if self.has_own_sites else None)
 
     @property
     def jitter(self) -> float:
@@ -96,8 +95,9 @@ class FittedGP:
         """
         n = len(new.X)
         data = {**self.data, **{name: new.value(role) for name, role in self.roles.items()}}
-        if self.graph.signs is not None:
-            data["sites"] = self._sites_of(self.graph.signs, new)
+        own_sites = self.has_own_sites or new.sites is not None
+        if (signs := self.graph.signs) is not None and (new.sites is not None or not own_sites):
+            data["sites"] = default_sites(new.X, signs.indices) if new.sites is None else new.sites
         if self.graph.latent is not None:
             check_inputs(new.X)
             if new.y.shape != (self.num_draws, n):
@@ -113,13 +113,7 @@ class FittedGP:
                 f"There are {n} observations, but {len(known)} known sds. Pass data of the same length, or construct the model "
                 "from data, with the squares of the sds as train_Yvar."
             )
-        return replace(self, data=data, raw_X=None)
-
-    def _sites_of(self, signs: Signs, new: TrainingData) -> np.ndarray:
-        """Return the sites given other data: those over the range of the data move with them, others stay."""
-        if new.sites is not None or self.has_own_sites:
-            return self.data["sites"] if new.sites is None else new.sites
-        return default_sites(new.X, signs.indices)
+        return replace(self, data=data, raw_X=None, has_own_sites=own_sites)
 
     def with_draws(self, draws: Mapping[str, np.ndarray]) -> Self:
         """Return the gp with other draws of its hyperparameters, of any number.
@@ -139,10 +133,7 @@ class FittedGP:
         return replace(self, draws={name: np.asarray(draws[name]) for name in self.draws}, num_draws=numbers.pop())
 
     def with_draws_of_model(self, draws: Mapping[str, np.ndarray], num_draws: int) -> Self:
-        """Return the gp with its part of the draws ``S x ...`` of all parameters of the PyMC model.
-
-        Derivatives with signs that are not among them are zero, until they are drawn.
-        """
+        """Return the gp with its draws ``S x ...``; derivatives with signs that are not among them are zero, to be drawn."""
         signs = self.graph.signs
         if signs is not None and signs.name not in draws:
             draws = {**draws, signs.name: np.zeros((num_draws, self.num_signs))}
@@ -224,6 +215,8 @@ def read_fitted(
     pm_model = model_in_context(model)
     graphs = read_fitted_graphs(gp, pm_model, given, jitter=jitter, inputs_transformed=inputs_transformed)
     values = read_point(pm_model, point, {name for fitted, _ in graphs for name in fitted.graph.parameters})
+    if (signs := graphs[0][0].graph.signs) is not None:
+        values[signs.name] = read_deterministic(point, signs.name, graphs[0][0].num_signs)
     draws = {name: value[None] for name, value in values.items()}
     function, *observation = [fitted.with_draws_of_model(draws, 1) for fitted, _ in graphs]
     return function, (observation[0] if observation else None)
@@ -251,17 +244,7 @@ def read_fitted_graphs(
         graph, data, sources = read_posterior(observations, pm_model, pred_noise=noisy)
         own: dict[str, Role] = {"X": "X", "y": "y"}
         own |= {name: known[leaf] for name, leaf in sources.items() if leaf in known}
-        fitted = FittedGP(
-            graph,
-            data,
-            own,
-            {},
-            1,
-            observations.kind,
-            config.linker,
-            observations.raw_X,
-            raw_y=observations.raw_y,
-            has_own_sites=getattr(observations.gp, "at", None) is not None,
-        )
+        others = (observations.raw_X, False, observations.raw_y, getattr(observations.gp, "at", None) is not None)
+        fitted = FittedGP(graph, data, own, {}, 1, observations.kind, config.linker, *others)
         graphs.append((fitted, sources))
     return graphs

@@ -1,6 +1,6 @@
 """Points (one value per parameter, as ``pm.find_MAP`` returns or of one draw), checked against the PyMC model."""
 
-__all__ = ["model_in_context", "read_point"]
+__all__ = ["model_in_context", "read_deterministic", "read_point"]
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -64,6 +64,19 @@ def read_point(pm_model: pm.Model, point: Any, names: Iterable[str]) -> dict[str
             "each parameter of the gp, as pm.find_MAP() returns them."
         )
     return {name: value for name, value in found.items() if name in wanted}
+
+
+def read_deterministic(point: Any, name: str, length: int) -> np.ndarray:
+    """Return the value of a deterministic vector of a point.
+
+    Raises:
+        DataError: If it is not there, of another length or not finite.
+    """
+    value = _by_name(point).get(name)
+    if value is None or value.shape != (length,) or not np.isfinite(value).all():
+        what = "is not there" if value is None else f"has shape {value.shape}" if value.shape != (length,) else "is not finite"
+        raise DataError(f"The point's {name} {what}. Pass a draw of this model with its {name}, which are {length} numbers.")
+    return value
 
 
 def _by_name(point: Any) -> dict[str, np.ndarray]:

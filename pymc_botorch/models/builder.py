@@ -38,6 +38,10 @@ from pymc_botorch.models.transforms import check_outcomes, fitted_copy, raw_inpu
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
+SIGNS_ARE_DRAWS = (
+    "The derivatives of a MonotoneGP at its sites are draws, not a point. Use FullyBayesianPyMCGP, which takes its "
+    "hyperparameters at their maximum a posteriori by default."
+)
 LIBRARY_MODULES = ("input_transform", "likelihood", "outcome_transform")
 LIBRARY_FIELDS = frozenset((*vars(GP()), "_state", "_prepared", "_build_function", "_is_building", "_is_ensemble", "_part"))
 """Attributes of a model that are not its user's, and so no part of what a builder may depend on."""
@@ -102,6 +106,8 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin
     ) -> Self:
         """Return the model of a gp that ``read`` reads, with copies of the transforms that were applied to its data."""
         fitted, observation, parameters, parts = read_parts(read, gp, given)
+        if fitted.graph.signs is not None and not cls._is_fully_bayesian:
+            raise UnsupportedModelError(SIGNS_ARE_DRAWS)
         raw_X = raw_inputs(input_transform, fitted.X, fitted.raw_X)
         read_outcome_scale(outcome_transform)  # checks it
         check_outcomes(outcome_transform, fitted.X, fitted.y, fitted.raw_y)
@@ -213,10 +219,7 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin
         built = built if self._part is None else built.of(self._part)
         scale, ensemble = read_outcome_scale(getattr(self, "outcome_transform", None)), self._is_fully_bayesian
         if built.function.graph.signs is not None and not ensemble:
-            raise UnsupportedModelError(
-                "The derivatives of a MonotoneGP at its sites are draws, not a point. Use FullyBayesianPyMCGP, which takes its "
-                "hyperparameters at their maximum a posteriori by default."
-            )
+            raise UnsupportedModelError(SIGNS_ARE_DRAWS)
         given = built.given(data, draws, num_draws)
         state = conditioned_state(*given, self._training, scale, parameters=draws, ensemble=ensemble)
         return replace(state, parts=built.parts)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
 
+from pymc_botorch.graph.gps.shaped import MonotoneGP
 from pymc_botorch.inference.draws import read_fitted_draws
 from pymc_botorch.inference.sampling.idata import as_datatree
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.sampled import AbstractSampledEnsemble
+from pymc_botorch.models.sampled import SIXTEEN, AbstractSampledEnsemble, most_draws
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -76,7 +77,7 @@ class FullyBayesianPyMCGP(AbstractSampledEnsemble):
         gp: "pm.gp.Marginal | pm.gp.Latent",
         idata: Any,
         *,
-        num_draws: int | None = 16,
+        num_draws: int | None = SIXTEEN,
         model: "pm.Model | None" = None,
         given: Mapping[str, Any] | None = None,
         jitter: float | None = None,
@@ -94,7 +95,7 @@ class FullyBayesianPyMCGP(AbstractSampledEnsemble):
             idata: What ``pm.sample`` returns: ArviZ data with a ``posterior``, or that as a dataset with the dimensions
                 ``chain`` and ``draw``. Of a latent gp the function itself must be in it, ``n`` values in each draw.
             num_draws: How many draws to keep, evenly spaced over all chains; None keeps all. 16 is BoTorch's number; they carry
-                about 25 % Monte Carlo error in the sd between draws.
+                about 25 % Monte Carlo error in the sd between draws. Of a ``MonotoneGP`` with signs the default is up to 128.
             model: The PyMC model; None takes the one in context.
             given: As in ``PyMCGP.from_fitted``: ``{"gp": total}`` for a component of a sum, or the components of a sum.
             jitter: What was added to the diagonal of the training covariance (of a latent gp, of its prior covariance), in
@@ -126,6 +127,8 @@ class FullyBayesianPyMCGP(AbstractSampledEnsemble):
             (torch.Size([5, 4, 2, 1]), torch.Size([5, 2, 1]))
         """
         with botorch_errors():
+            if isinstance(gp, MonotoneGP) and gp.signs is not None:
+                num_draws = most_draws(idata, num_draws)
             options: dict[str, Any] = {"model": model, "jitter": jitter, "inputs_transformed": input_transform is not None}
             read = partial(read_fitted_draws, idata=idata, num_draws=num_draws, **options)
             self = cls._from_gp(read, gp, given, input_transform, outcome_transform)

@@ -1,6 +1,6 @@
 """Ensembles whose draws of the hyperparameters a fit takes from their posterior."""
 
-__all__ = ["AbstractSampledEnsemble"]
+__all__ = ["SIXTEEN", "AbstractSampledEnsemble", "most_draws"]
 
 import inspect
 from collections.abc import Mapping
@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from pymc_botorch.config import config
+from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.map import fit_map
+from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.sampling.fitting import fit_draws
 from pymc_botorch.inference.sampling.idata import SampleRecord
 from pymc_botorch.inference.sampling.options import Method, read_options
@@ -21,7 +23,7 @@ from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.shape.drawing import NUM_DRAWS, with_signs
+from pymc_botorch.models.shape.drawing import NUM_DRAWS, redrawn, with_signs
 from pymc_botorch.models.shape.mixin import ShapeMixin
 from pymc_botorch.models.state import State
 from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
@@ -37,7 +39,15 @@ SIXTEEN = _Default(16)
 
 def _kept(num_draws: int | None) -> int:
     """Return how many draws that carry a function are kept."""
-    return NUM_DRAWS if num_draws is None or num_draws is SIXTEEN else int(num_draws)
+    return NUM_DRAWS if num_draws is None or isinstance(num_draws, _Default) else int(num_draws)
+
+
+def most_draws(idata: Any, num_draws: int | None) -> int | None:
+    """Return how many draws of derivatives that carry a function are kept by default, of those that there are."""
+    stacked = stack_draws(idata)
+    if not isinstance(num_draws, _Default) or stacked is None:
+        return num_draws
+    return min(NUM_DRAWS, max(stacked.count, 1))
 
 
 class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
@@ -163,7 +173,9 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
             count = len(points)
             if built.function.graph.signs is not None:
-                stacked, count, report = with_signs(built, data, stacked, count, num_draws=_kept(num_draws), seed=seed)
+                stacked, count, report = with_signs(
+                    built.given(data, stacked, count)[0], stacked, num_draws=_kept(num_draws), seed=seed
+                )
                 result = replace(result, slopes=report)
             state = self._conditioned(built, data, stacked, count)
             self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data, result)))
@@ -186,15 +198,19 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
             owner=self._owner_of_priors,
         )
         stacked = {name: value[None] for name, value in point.items()}
-        draws, count, report = with_signs(built, data, stacked, 1, num_draws=num_draws, seed=seed)
+        draws, count, report = with_signs(built.given(data, stacked, 1)[0], stacked, num_draws=num_draws, seed=seed)
         self._replace_state(replace(self._conditioned(built, data, draws, count), result=replace(result, slopes=report)))
 
     def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
         """Return the state of what was built with these draws; derivatives that have signs are drawn if they are not there."""
         signs = built.function.graph.signs
         if signs is not None and signs.name not in draws:
-            draws, num_draws, _ = with_signs(built, data, draws, num_draws, num_draws=NUM_DRAWS, seed=0)
+            draws, num_draws, _ = with_signs(built.given(data, draws, num_draws)[0], draws, num_draws=NUM_DRAWS, seed=0)
         return super()._conditioned(built, data, draws, num_draws)
+
+    def _moved(self, fitted: FittedGP) -> FittedGP:
+        """Return the gp given other data, with derivatives drawn given these."""
+        return redrawn(fitted)
 
     @classmethod
     def check_fit_options(cls, **options: Any) -> None:

@@ -21,7 +21,6 @@ from torch.nn.modules.module import _IncompatibleKeys
 from pymc_botorch.errors import DataError
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.known_noise import with_noise_scaled
-from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.state import State, reconditioned
 from pymc_botorch.models.training_mixin import TrainingDataMixin
@@ -29,6 +28,8 @@ from pymc_botorch.models.transforms import read_outcome_scale
 
 INPUTS = "training inputs"
 """The entry of a latent gp's state for them (a name with a space, to differ from those of variables)."""
+SITES, OUTCOMES = "sites of signs", "training outcomes"
+"""Entries of a gp with signs, whose draws of derivatives are those given the data."""
 TRANSFORMS = ("input_transform", "outcome_transform")
 
 
@@ -43,13 +44,17 @@ class StateDictMixin(TrainingDataMixin):
         """
         state = self.state
         held = {name: values if state.is_ensemble else values[0] for name, values in state.parameters.items()}
-        return pack({**held, INPUTS: state.training.raw_X.numpy()} if state.fitted.is_latent else held)
+        if state.fitted.is_latent or state.fitted.graph.signs is not None:
+            held |= {INPUTS: state.training.raw_X.numpy()}
+        if state.fitted.graph.signs is not None:
+            held |= {SITES: state.fitted.data["sites"], OUTCOMES: _outcomes(state)}
+        return pack(held)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Condition the model on the hyperparameters in ``state``."""
         self._check_not_given_more()
         with botorch_errors():
-            self._replace_state(reconditioned(self.state, *_read(self.state, state)))
+            self._replace_state(reconditioned(self.state, *self._read(state)))
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, keep_transforms: bool = True, assign: bool = False
@@ -89,7 +94,7 @@ class StateDictMixin(TrainingDataMixin):
         own = {key: value for key, value in state_dict.items() if key.partition(".")[0] in TRANSFORMS}
         fitted, parameters = state.fitted, state.parameters
         if has_parameters := "_extra_state" in state_dict:
-            fitted, parameters = _read(state, state_dict["_extra_state"])
+            fitted, parameters = self._read(state_dict["_extra_state"])
         torch.nn.Module.load_state_dict(self, own, strict=False, assign=assign)  # type: ignore[arg-type]  # it is a module
         outcome_scale = read_outcome_scale(transform)
         if keep_transforms:
@@ -101,16 +106,33 @@ class StateDictMixin(TrainingDataMixin):
             parts = {name: (with_noise_scaled(state.part(name), factor), noisy) for name, (_, noisy) in state.parts.items()}
             state = replace(state, parts=parts)
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()
-            fitted = fitted.with_data(TrainingData(X.numpy(), targets, fitted.training_data.sigma))
+            fitted = fitted.with_data(fitted.training_data._replace(X=X.numpy(), y=targets))
         loaded = reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)
         return loaded if has_parameters else replace(loaded, result=state.result, sample=state.sample, idata=state.idata)
 
+    def _read(self, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]]:
+        """Return the gp with the hyperparameters of a model's extra state, and all of these.
 
-def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]]:
-    """Return the gp with the hyperparameters of a model's extra state, and all of these."""
+        Derivatives with signs that were drawn given other data are drawn given those of this model.
+        """
+        fitted, parameters, is_of_other_data = _read(self.state, packed)
+        if is_of_other_data:
+            fitted = self._moved(fitted)
+            parameters = {**parameters, **fitted.draws}
+        return fitted, parameters
+
+
+def _outcomes(state: State) -> np.ndarray:
+    """Return the outcomes of a model in raw units, or with a transform that is not linear in those of its gp."""
+    return state.outcome_scale.offset + state.outcome_scale.scale * state.training.targets.numpy()
+
+
+def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray], bool]:
+    """Return the gp with the hyperparameters of an extra state, these, and whether draws of derivatives are of other data."""
     arrays = unpack(packed)
-    X, places = state.training.raw_X.numpy(), arrays.pop(INPUTS, np.empty(0))
-    if state.fitted.is_latent and not (X.shape == places.shape and np.allclose(X, places, rtol=1e-9, atol=1e-12)):
+    fitted, X, places = state.fitted, state.training.raw_X.numpy(), arrays.pop(INPUTS, np.empty(0))
+    sites, outcomes = arrays.pop(SITES, None), arrays.pop(OUTCOMES, np.empty(0))
+    if state.fitted.is_latent and not _equal(X, places):
         raise DataError(
             "The state has no draws of the function at the training inputs of this model. Pass the state of a model of the "
             "same gp, sampled with the same inputs."
@@ -118,7 +140,19 @@ def _read(state: State, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]
     parameters = {name: values if state.is_ensemble else values[None] for name, values in arrays.items()}
     others = set(state.parameters) - set(state.fitted.draws)
     draws = {name: values for name, values in parameters.items() if name not in others}
-    return state.fitted.with_draws(draws), parameters
+    if (signs := fitted.graph.signs) is None:
+        return fitted.with_draws(draws), parameters, False
+    if is_of_other_data := sites is None or not (_equal(X, places) and _equal(_outcomes(state), outcomes)):
+        draws[signs.name] = np.zeros((len(next(iter(draws.values()))), fitted.num_signs))
+    else:
+        is_own = fitted.has_own_sites or not np.array_equal(sites, fitted.data["sites"])
+        fitted = replace(fitted, data={**fitted.data, "sites": sites}, has_own_sites=is_own)
+        fitted = replace(fitted, draws={**fitted.draws, signs.name: np.zeros((fitted.num_draws, fitted.num_signs))})
+    return fitted.with_draws(draws), parameters, is_of_other_data
+
+
+def _equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and np.allclose(one, other, rtol=1e-9, atol=1e-12)
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Tensor:

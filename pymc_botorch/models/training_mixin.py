@@ -13,6 +13,7 @@ from gpytorch.likelihoods import Likelihood
 from torch import Tensor
 
 from pymc_botorch.inference.fit.map import FitResult
+from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.lengthscales import effective_lengthscales
 from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.inference.training_data import TrainingData
@@ -195,8 +196,12 @@ class TrainingDataMixin:
         """Return the state given other data, with the same hyperparameters."""
         state = self.state
         moved = replace(state, training=state.training._replace(raw_X=raw_X))
-        conditioned = reconditioned(moved, state.fitted.with_data(data), state.parameters)
+        conditioned = reconditioned(moved, self._moved(state.fitted.with_data(data)), state.parameters)
         return replace(conditioned, result=state.result, sample=state.sample, idata=state.idata)
+
+    def _moved(self, fitted: FittedGP) -> FittedGP:
+        """Return the gp given other data, with whatever its draws know of the data drawn anew."""
+        return fitted
 
     def _transformed(self, raw_X: Tensor) -> Tensor:
         """Return training inputs as the gp takes them, by the transform as it was fitted."""

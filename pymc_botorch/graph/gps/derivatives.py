@@ -7,6 +7,7 @@ __all__ = [
     "Derivative",
     "Observed",
     "check_derivatives",
+    "check_matrix",
     "derivative_covariance",
     "derivative_mean",
     "index_columns_of_kernel",
@@ -26,7 +27,7 @@ from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.gps.kernels import kernels_in, rough_kernels
-from pymc_botorch.graph.gps.values import constant_value
+from pymc_botorch.graph.gps.values import check_columns, constant_value, is_data
 from pymc_botorch.graph.rewrites.differentiable import differentiable_with_random
 
 NO_SECOND = "Convexity and concavity need a second derivative that PyMC's kernels have at distance zero: use pm.gp.cov.ExpQuad."
@@ -62,20 +63,23 @@ class Observed(NamedTuple):
     variance: TensorVariable
 
 
-def measured_slopes(sites: Any, values: Any, sigma: Any, columns: Sequence[int], cov_func: Any) -> Observed:
+def measured_slopes(slopes: Any, cov_func: Any) -> Observed:
     """Return measured slopes as they are conditioned on.
 
     Args:
-        sites: Where, ``m x d``.
-        values: What, ``m x k``, or ``m`` of one column.
-        sigma: Sd of their noise, a number or in the shape of the values.
-        columns: Which, ``k``.
+        slopes: Where, ``m x d``; what, ``m x k`` (or ``m`` of one column); sd of their noise, a number or in the shape of the
+            values; along which ``k`` columns.
         cov_func: The gp's kernel.
 
     Raises:
         DataError: If shapes do not fit together, or numbers are not finite.
         UnsupportedGPError: If functions of this covariance have no such slope.
     """
+    if not isinstance(slopes, tuple | list) or len(slopes) != 4:
+        raise DataError(
+            "slopes are no tuple of four. Pass (X_g, g, sigma_g, columns): where, what, sd of its noise, along which."
+        )
+    sites, values, sigma, columns = slopes
     kinds = tuple(Derivative(j) for j in columns)
     check_derivatives(cov_func, kinds)
     if not kinds:
@@ -89,8 +93,8 @@ def measured_slopes(sites: Any, values: Any, sigma: Any, columns: Sequence[int],
     )
     if not fit:
         raise DataError(
-            f"Measured slopes have sites {at}, values {what} and noise {noise}. Pass sites m x {cov_func.input_dim}, a value at each "
-            f"for {len(kinds)} columns (m x {len(kinds)}), and a number or sds of the same shape."
+            f"Measured slopes have sites {at}, values {what} and noise {noise}. Pass sites m x {cov_func.input_dim}, "
+            f"values m x {len(kinds)} (one for each column), and a number or sds of the same shape."
         )
     for value in (sites, values, sigma):
         known = constant_value(value)
@@ -138,6 +142,18 @@ def derivative_mean(mean_func: Any, kinds: Sequence[Derivative], sites: TensorVa
     return mean
 
 
+def check_matrix(cov_func: Any, X: Any) -> None:
+    """Raise a ``DataError`` unless the kernel takes the columns of ``X``, as far as these are known."""
+    known = constant_value(X)
+    columns = X.type.shape[-1] if known is None else np.shape(known)[-1] if np.ndim(known) == 2 else None
+    if known is None and (not is_data(X) or X.type.ndim != 2):
+        raise DataError("The gp's X is computed from random variables, or no matrix. Pass data, n x d.")
+    if known is not None and np.ndim(known) != 2:
+        raise DataError(f"The gp's X has shape {np.shape(known)}. Pass data, n x d.")
+    if columns is not None:
+        check_columns(cov_func, np.empty((0, columns)))
+
+
 def check_derivatives(cov_func: Any, kinds: Sequence[Derivative]) -> None:
     """Raise unless functions of this covariance have these derivatives.
 
@@ -150,15 +166,15 @@ def check_derivatives(cov_func: Any, kinds: Sequence[Derivative]) -> None:
     d = getattr(cov_func, "input_dim", None)
     wrong = [k.column for k in kinds if not _is_whole(k.column) or d is None or not 0 <= k.column < d]
     if wrong:
-        raise DataError(f"Derivatives are along the columns {wrong} of {d}. Pass whole numbers from 0 to input_dim - 1 of cov_func.")
+        raise DataError(f"Derivatives are along columns {wrong} of {d}. Pass whole numbers from 0 to input_dim - 1 of cov_func.")
     if rough := rough_kernels(cov_func):
         raise UnsupportedGPError(f"Functions with the covariance {' and '.join(rough)} have no slope. Use Matern52 or ExpQuad.")
     if any(isinstance(part, pm.gp.cov.Kron) for part in kernels_in(cov_func)):
         raise UnsupportedGPError("A Kron kernel is that of a grid, whose points have no slopes. Multiply the kernels instead.")
     if unread := sorted({k.column for k in kinds} - _columns_read(cov_func)):
         raise UnsupportedGPError(
-            f"The covariance function does not change smoothly with the columns {unread}, so that slopes along them are zero. Name "
-            "columns that its kernels read (active_dims) and do not take as an index."
+            f"The covariance function does not change smoothly with the columns {unread}, so that slopes along them are zero. "
+            "Name columns that its kernels read (active_dims) and do not take as an index."
         )
     if any(kind.order == 2 for kind in kinds):
         stationary = [part for part in kernels_in(cov_func) if isinstance(part, pm.gp.cov.Stationary)]

@@ -28,7 +28,8 @@ from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.kernels import GivenNoise, rough_kernels
 from pymc_botorch.graph.gps.likelihoods import split_jitter
 from pymc_botorch.graph.gps.marginal import Observations
-from pymc_botorch.graph.gps.shaped import MonotoneGP, Signs
+from pymc_botorch.graph.gps.shaped import MonotoneGP
+from pymc_botorch.graph.gps.signs import Signs
 from pymc_botorch.graph.gps.sites import default_sites
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs

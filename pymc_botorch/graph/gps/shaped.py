@@ -5,12 +5,10 @@ exact gp: outcomes and derivatives are stacked, with covariances from the kernel
 Riihimaki and Vehtari (2010): derivatives ``g`` at the sites, which nobody has measured, have the likelihood ``Phi(g / nu)`` each.
 """
 
-__all__ = ["MonotoneGP", "Signs", "only_marginal"]
+__all__ = ["MonotoneGP"]
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 import pymc as pm
@@ -24,54 +22,17 @@ from pymc_botorch.graph.gps.derivatives import (
     Derivative,
     Observed,
     check_derivatives,
+    check_matrix,
     derivative_covariance,
     derivative_mean,
     index_columns_of_kernel,
     measured_slopes,
 )
+from pymc_botorch.graph.gps.signs import Signs, is_only_marginal
 from pymc_botorch.graph.gps.sites import checked_sites, default_sites
-from pymc_botorch.graph.gps.values import check_columns, constant_value, is_data
 
 NUGGET = 1e-3
 """Sd of the noise of derivatives that carry signs, of their prior sd: without it those of close sites have no factor."""
-
-_only_marginal: ContextVar[bool] = ContextVar("only_marginal", default=False)
-
-
-@contextmanager
-def only_marginal() -> Iterator[None]:
-    """Build models with the marginal likelihood of the outcomes alone; signs are left to whoever reads the gp."""
-    token = _only_marginal.set(True)
-    try:
-        yield
-    finally:
-        _only_marginal.reset(token)
-
-
-class Signs(NamedTuple):
-    """Derivatives with a sign, given the outcomes; all times their sign, so that they are positive.
-
-    Attributes:
-        name: Name of the parameter that draws have them by.
-        values: Symbol or variable of the model that stands for them, ``M``.
-        mean: Their mean given outcomes and measured slopes, ``M``.
-        cov: Their covariance, ``M x M``.
-        scale: Their prior sds, ``M``.
-        nu: Width of the probit, of these.
-        sites: Where they are, ``m x d``.
-        kinds: Which derivatives, ``k``; those of the first at all sites come first, so that ``M`` is ``k m``.
-        indices: Columns that the kernel takes as indices of categories.
-    """
-
-    name: str
-    values: TensorVariable
-    mean: TensorVariable
-    cov: TensorVariable
-    scale: TensorVariable
-    nu: float
-    sites: TensorVariable
-    kinds: tuple[Derivative, ...]
-    indices: tuple[int, ...] = ()
 
 
 class MonotoneGP(pm.gp.Marginal):
@@ -178,9 +139,9 @@ class MonotoneGP(pm.gp.Marginal):
                 columns than ``X`` has.
         """
         if self.kinds or slopes is not None:
-            _check_inputs(self.cov_func, X)
+            check_matrix(self.cov_func, X)
         sites = None if at is None else checked_sites(at, self.cov_func.input_dim)
-        measured = [] if slopes is None else [measured_slopes(*_four(slopes), self.cov_func)]
+        measured = [] if slopes is None else [measured_slopes(slopes, self.cov_func)]
         outcomes = super().marginal_likelihood(name, X, y, sigma, jitter, is_observed, **kwargs)
         given = (pt.as_tensor_variable(self.X), pt.as_tensor_variable(self.y), self.sigma, jitter)
         self.measured, self.at, self.signs = [], sites, None
@@ -194,7 +155,7 @@ class MonotoneGP(pm.gp.Marginal):
 
     def _add_signs(self, name: str, at: Any, X: TensorVariable, y: TensorVariable, noise: Any, jitter: Any) -> None:
         d, indices = self.cov_func.input_dim, index_columns_of_kernel(self.cov_func)
-        if _only_marginal.get():  # whoever reads the gp gives sites and values
+        if is_only_marginal():  # whoever reads the gp gives sites and values
             sites, values = pt.matrix("sites", dtype="float64", shape=(None, d)), pt.vector(f"{name}_slopes", dtype="float64")
             self.signs = Signs(f"{name}_slopes", values, values, values, values, self.nu, sites, self.kinds, indices)
         else:
@@ -233,7 +194,9 @@ class MonotoneGP(pm.gp.Marginal):
         """Return mean and covariance of derivatives, times their signs, given outcomes and what was measured of slopes."""
         cov_func = self.cov_func
         L, residuals, groups = self._factorised(X, y, noise, jitter, self.measured, self.mean_func)
-        cross = pt.concatenate([derivative_covariance(cov_func, kinds, sites, new.kinds, new.sites) for kinds, sites in groups], axis=0)
+        cross = pt.concatenate(
+            [derivative_covariance(cov_func, kinds, sites, new.kinds, new.sites) for kinds, sites in groups], axis=0
+        )
         A = solve_triangular(L, cross, lower=True, b_ndim=2)
         half = solve_triangular(L, residuals, lower=True, b_ndim=1)
         mean = derivative_mean(self.mean_func, new.kinds, new.sites) + A.T @ half
@@ -276,7 +239,10 @@ class MonotoneGP(pm.gp.Marginal):
         observed = [*self.measured, *self._virtual]
         L, residuals, groups = self._factorised(X, y, noise_func, jitter, observed, mean_total)
         values = (Derivative(0, 0),)
-        crosses = [self.cov_func(X, Xnew), *(derivative_covariance(self.cov_func, kinds, Z, values, Xnew) for kinds, Z in groups[1:])]
+        crosses = [
+            self.cov_func(X, Xnew),
+            *(derivative_covariance(self.cov_func, kinds, Z, values, Xnew) for kinds, Z in groups[1:]),
+        ]
         A = solve_triangular(L, pt.concatenate(crosses, axis=0), lower=True, b_ndim=2)
         half = solve_triangular(L, residuals, lower=True, b_ndim=1)
         mean = self.mean_func(Xnew) + A.T @ half
@@ -285,21 +251,3 @@ class MonotoneGP(pm.gp.Marginal):
             return mean, variance + noise_func(Xnew, diag=True) if pred_noise else variance
         cov = self.cov_func(Xnew) - A.T @ A
         return mean, cov + noise_func(Xnew) if pred_noise else stabilize(cov, jitter)
-
-
-def _check_inputs(cov_func: Any, X: Any) -> None:
-    """Raise a ``DataError`` unless the kernel takes the columns of ``X``, as far as these are known."""
-    known = constant_value(X)
-    columns = X.type.shape[-1] if known is None else np.shape(known)[-1] if np.ndim(known) == 2 else None
-    if known is None and (not is_data(X) or X.type.ndim != 2):
-        raise DataError("The gp's X is computed from random variables, or no matrix. Pass data, n x d.")
-    if known is not None and np.ndim(known) != 2:
-        raise DataError(f"The gp's X has shape {np.shape(known)}. Pass data, n x d.")
-    if columns is not None:
-        check_columns(cov_func, np.empty((0, columns)))
-
-
-def _four(slopes: Any) -> tuple[Any, Any, Any, Any]:
-    if not isinstance(slopes, tuple | list) or len(slopes) != 4:
-        raise DataError("slopes are no tuple of four. Pass (X_g, g, sigma_g, columns): where, what, sd of the noise, along which.")
-    return slopes[0], slopes[1], slopes[2], slopes[3]

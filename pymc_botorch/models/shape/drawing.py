@@ -1,6 +1,6 @@
 """Fits of functions whose derivatives have signs: hyperparameters, then the derivatives given these."""
 
-__all__ = ["NUM_DRAWS", "WithSigns", "with_signs"]
+__all__ = ["NUM_DRAWS", "WithSigns", "redrawn", "with_signs"]
 
 import time
 from collections.abc import Mapping
@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.sampling.methods.convergence import of_hyperparameters
 from pymc_botorch.inference.sampling.slopes import SlopesReport
-from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.shape.signs import draw_signs
 
 NUM_DRAWS = 128
@@ -33,20 +32,16 @@ class WithSigns(NamedTuple):
     report: SlopesReport
 
 
-def with_signs(
-    built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], count: int, *, num_draws: int, seed: int
-) -> WithSigns:
+def with_signs(fitted: FittedGP, draws: Mapping[str, np.ndarray], *, num_draws: int, seed: int) -> WithSigns:
     """Return draws of hyperparameters ``S x ...`` with derivatives drawn given each.
 
     Args:
-        built: The gp, whose derivatives have signs.
-        data: Training data.
-        draws: Draws of the hyperparameters; a point is one.
-        count: Number of these.
+        fitted: The gp at ``S`` draws of its hyperparameters; a point is one.
+        draws: Those of all parameters of the PyMC model.
         num_draws: How many draws of both to return, at least one of each of the hyperparameters.
         seed: Random seed.
     """
-    began, (fitted, _) = time.perf_counter(), built.given(data, draws, count)
+    began, count = time.perf_counter(), fitted.num_draws
     signs, each = fitted.graph.signs, max(-(-num_draws // count), 1)
     if signs is None:
         raise AssertionError("The gp has signs.")
@@ -66,3 +61,21 @@ def with_signs(
     repeated = {name: np.repeat(values, each, axis=0) for name, values in draws.items()}
     report = SlopesReport(fitted.num_signs, total, float(ess), r_hat, time.perf_counter() - began)
     return WithSigns({**repeated, signs.name: np.concatenate(found)}, count * each, report)
+
+
+def redrawn(fitted: FittedGP, seed: int = 0) -> FittedGP:
+    """Return a gp whose derivatives are drawn anew, given its data and each draw of its hyperparameters.
+
+    Args:
+        fitted: The gp; its present values of the derivatives, of any number, do not matter.
+        seed: Random seed.
+    """
+    signs, count = fitted.graph.signs, fitted.num_draws
+    if signs is None:
+        return fitted
+    others = {name: values for name, values in fitted.draws.items() if name != signs.name}
+    is_point = all((values == values[:1]).all() for values in others.values())
+    few = {name: values[:1] for name, values in others.items()} if is_point else others
+    given = fitted.with_draws_of_model(few, 1 if is_point else count)
+    drawn = with_signs(given, few, num_draws=count, seed=seed)
+    return fitted.with_draws_of_model(drawn.draws, count)

@@ -3,12 +3,15 @@
 __all__ = ["ShapeMixin"]
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import torch
 from scipy.stats import norm, qmc
 
+from pymc_botorch.graph.gps.sites import snapped
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.pointwise import mean_gradients_at
 from pymc_botorch.graph.posterior.slopes import gradient_covariance_at
@@ -76,7 +79,8 @@ class ShapeMixin:
             UnsupportedError: If the model's gp knows no signs of slopes, or was not made from data.
         """
         columns = self._signed_columns()
-        if self._prepared is None:
+        is_from_data = self._prepared is not None
+        if not is_from_data:
             raise UnsupportedModelError(
                 "This model was made from a gp fitted in PyMC: its sites are those of the draws. Sample again."
             )
@@ -88,13 +92,23 @@ class ShapeMixin:
                 (corners,) = self._points(bounds)
                 low, high = corners
             points = low + (high - low) * _spread(sites.shape[1])
+            points = snapped(points, self.state.fitted.X, self.state.fitted.graph.signs.indices)
             chosen = self._doubtful(points, columns, bound, (high - low) / (4 * len(sites) ** (1 / sites.shape[1])))
             if not len(chosen):
                 return self
-            data = self._prepared.data._replace(sites=np.concatenate([sites, chosen]))
-            self._prepared, self._state = self._prepared._replace(data=data), None
-            self.fit(**options)
+            self._refit_at(np.concatenate([sites, chosen]), options)
         return self
+
+    def _refit_at(self, sites: np.ndarray, options: Mapping[str, Any]) -> None:
+        """Fit again with other sites; the model is left as it was where that fails."""
+        state = self.state
+        fitted = replace(state.fitted, data={**state.fitted.data, "sites": sites}, has_own_sites=True)
+        self._state = replace(state, fitted=fitted)
+        try:
+            self.fit(**options)
+        except BaseException:  # an interrupt, too
+            self._state = state
+            raise
 
     def _doubtful(self, points: np.ndarray, columns: list[tuple[int, float]], bound: float, apart: np.ndarray) -> np.ndarray:
         """Return the points of largest probability of a wrong sign above a bound, some way apart."""
