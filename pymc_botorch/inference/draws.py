@@ -124,7 +124,7 @@ def _check_function(fitted: FittedGP, draw: Mapping[str, np.ndarray], label: str
 
 
 def _variables_to_keep(pm_model: pm.Model, fitted: FittedGP, draw: Mapping[str, np.ndarray]) -> set[str]:
-    """Return the names of free variables and scalar deterministics, without whitened copies of a latent function or of derivatives."""
+    """Return the names of free variables and scalar deterministics, without whitened copies of others."""
     whitened = (fitted.graph.latent, fitted.graph.signs and fitted.graph.signs.name)
     free = {rv.name for rv in pm_model.free_RVs} - {f"{name}_rotated_" for name in whitened}
     scalars = {variable.name for variable in pm_model.deterministics if np.ndim(draw.get(variable.name, ())) == 0}
