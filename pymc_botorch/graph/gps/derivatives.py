@@ -100,6 +100,9 @@ def measured_slopes(slopes: Any, cov_func: Any) -> Observed:
         known = constant_value(value)
         if known is not None and not np.isfinite(np.asarray(known, dtype=np.float64)).all():
             raise DataError("Measured slopes, their sites or noise are not finite. Leave those out.")
+    known = constant_value(sigma)
+    if known is not None and (known < 0).any():
+        raise DataError(f"The noise of measured slopes is negative, {np.min(known)}. Pass its standard deviation.")
     flat = [pt.as_tensor_variable(part).astype("float64") for part in (values, sigma)]
     value, noise_sd = (part.T.flatten() if part.type.ndim == 2 else part for part in flat)
     return Observed(pt.as_tensor_variable(sites).astype("float64"), kinds, value, pt.square(noise_sd))

@@ -89,6 +89,8 @@ class MonotoneGP(pm.gp.Marginal):
             cov_func=pm.gp.cov.Constant(0.0) if cov_func is None else cov_func,
         )
         given = ((increasing, 1, 1.0), (decreasing, 1, -1.0), (convex, 2, 1.0), (concave, 2, -1.0))
+        if any(isinstance(columns, str) or not np.iterable(columns) for columns, _, _ in given):
+            raise DataError("increasing, decreasing, convex and concave are columns. Pass a list of each, such as [0].")
         self.kinds = tuple(Derivative(j, order, sign) for columns, order, sign in given for j in columns)
         if len({(kind.column, kind.order) for kind in self.kinds}) < len(self.kinds):
             raise DataError("A column is named twice, or with both signs. Name it once, as one that rises or one that falls.")
