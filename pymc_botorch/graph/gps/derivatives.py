@@ -115,20 +115,23 @@ def derivative_covariance(
     d = cov_func.input_dim
     left, right = (pt.matrix(name, dtype="float64", shape=(None, d)) for name in ("left", "right"))
     (base,) = differentiable_with_random([cov_func(left, right)])
-    rows = []
-    for a in one:
-        row = []
-        for b in two:
-            block = base
-            for kind, side in ((b, right), (a, left)):
-                for _ in range(kind.order):
-                    direction = pt.ones_like(side) * np.eye(d)[kind.column]
-                    block = pushforward(block, side, direction, disconnected_outputs="ignore")
-            row.append(a.sign * b.sign * block)
-        rows.append(pt.concatenate(row, axis=1) if len(row) > 1 else row[0])
-    whole = pt.concatenate(rows, axis=0) if len(rows) > 1 else rows[0]
+    columns = [_along(base, right, kind) for kind in two]
+    rows = [_concatenated([_along(column, left, kind) for column in columns], axis=1) for kind in one]
+    whole = _concatenated(rows, axis=0)
     (whole,) = graph_replace([whole], {left: A.astype("float64"), right: B.astype("float64")}, strict=False)
     return whole
+
+
+def _along(value: TensorVariable, X: TensorVariable, kind: Derivative) -> TensorVariable:
+    """Return a derivative along a column of ``X``, times its sign."""
+    for _ in range(kind.order):
+        direction = pt.ones_like(X) * np.eye(X.type.shape[1], dtype=np.int8)[kind.column]  # integers are no data of the model
+        value = pushforward(value, X, direction, disconnected_outputs="ignore")
+    return value if kind.sign == 1 else -value
+
+
+def _concatenated(parts: Sequence[TensorVariable], axis: int) -> TensorVariable:
+    return parts[0] if len(parts) == 1 else pt.concatenate(parts, axis=axis)
 
 
 def derivative_mean(mean_func: Any, kinds: Sequence[Derivative], sites: TensorVariable) -> TensorVariable:
@@ -141,7 +144,7 @@ def derivative_mean(mean_func: Any, kinds: Sequence[Derivative], sites: TensorVa
             slope = pt.grad(pt.sum(value), X, disconnected_inputs="ignore", return_disconnected="zero")
             value = slope[:, kind.column]
         parts.append(kind.sign * value)
-    (mean,) = graph_replace([pt.concatenate(parts) if len(parts) > 1 else parts[0]], {X: sites}, strict=False)
+    (mean,) = graph_replace([_concatenated(parts, axis=0)], {X: sites}, strict=False)
     return mean
 
 

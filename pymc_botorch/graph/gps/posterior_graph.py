@@ -200,13 +200,15 @@ def lift(
     parameters = {rv.name: rv.type(rv.name) for rv in pm_model.free_RVs if rv in needed}
     outputs = graph_replace(outputs, {pm_model[name]: variable for name, variable in parameters.items()}, strict=False)
     _check_no_randomness(outputs, pm_model)
+    lifted_leaves: dict[Variable, Variable] = {}
     for leaf in leaves_to_lift(outputs):
         name = f"lifted_{len(data)}"
         values[name] = leaf.get_value() if isinstance(leaf, SharedVariable) else leaf.data
         sources[name] = leaf
         shape = tuple(1 if length == 1 else None for length in leaf.type.shape)
         data[name] = pt.tensor(name, dtype=leaf.type.dtype, shape=shape)
-        outputs = graph_replace(outputs, {leaf: data[name]}, strict=False)
+        lifted_leaves[leaf] = data[name]
+    outputs = graph_replace(outputs, lifted_leaves, strict=False) if lifted_leaves else outputs
     mean, cov, noise, *of_signs = outputs
     parameters = {**graph.parameters, **parameters}
     signs = graph.signs and graph.signs._replace(mean=of_signs[0], cov=of_signs[1], scale=of_signs[2])

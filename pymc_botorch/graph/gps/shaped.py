@@ -212,10 +212,12 @@ class MonotoneGP(pm.gp.Marginal):
         values = (Derivative(0, 0),)
         groups: list[tuple[Sequence[Derivative], TensorVariable]] = [(values, X), *((o.kinds, o.sites) for o in observed)]
         own = stabilize(self.cov_func(X), jitter) + noise(X)
-        blocks = [
-            [own if i == j == 0 else derivative_covariance(self.cov_func, one, A, two, B) for j, (two, B) in enumerate(groups)]
-            for i, (one, A) in enumerate(groups)
-        ]
+        blocks: list[list[Any]] = [[own if i == j == 0 else None for j in range(len(groups))] for i in range(len(groups))]
+        for j, (two, B) in enumerate(groups):
+            for i, (one, A) in enumerate(groups[: j + 1]):
+                if blocks[i][j] is None:
+                    blocks[i][j] = derivative_covariance(self.cov_func, one, A, two, B)
+                    blocks[j][i] = blocks[i][j].T
         for i, part in enumerate(observed, start=1):
             blocks[i][i] = blocks[i][i] + pt.diag(pt.zeros_like(part.values) + part.variance)
         covariance = pt.concatenate([pt.concatenate(row, axis=1) for row in blocks], axis=0)
