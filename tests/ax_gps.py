@@ -11,6 +11,7 @@ from botorch.utils.types import DEFAULT
 
 import pymc_botorch
 import pymc_botorch.ax
+from pymc_botorch.shape import MonotoneGP
 
 OPTIMIZER = {"num_restarts": 1, "raw_samples": 8}
 PARAMETERS = [
@@ -60,6 +61,16 @@ class FieldGP(pymc_botorch.PyMCGP):
         noise = pm.LogNormal("noise", np.log(0.2), 0.5)  # t/ha
         gp = pm.gp.Marginal(mean_func=pm.gp.mean.Constant(8), cov_func=3**2 * pm.gp.cov.Matern52(2, ls=reach))
         gp.marginal_likelihood("observed", X, y, sigma=noise)
+        return gp
+
+
+class RisingTrialGP(pymc_botorch.FullyBayesianPyMCGP):
+    """Harvest does not fall with the dose."""
+
+    def build_gp(self, X: Any, y: Any) -> MonotoneGP:
+        reach = pm.LogNormal("reach", -0.5, 0.5, dims="feature")
+        gp = MonotoneGP(cov_func=pm.gp.cov.ExpQuad(2, ls=reach), increasing=[0])
+        gp.marginal_likelihood("observed", X, y, sigma=pm.LogNormal("noise", -2, 0.5))
         return gp
 
 

@@ -14,7 +14,7 @@ import pytest
 from ax.api.client import Client
 from ax.core.analysis_card import ErrorAnalysisCard, NotApplicableStateAnalysisCard
 from ax.exceptions.core import UserInputError
-from ax_gps import TrialGP, client_of, fitted
+from ax_gps import RisingTrialGP, TrialGP, client_of, fitted
 from botorch.exceptions.errors import ModelFittingError
 
 import pymc_botorch
@@ -210,3 +210,21 @@ class NaturalTrialGP(SmoothTrialGP):
 def test_models_without_comparable_evidence_are_refused_at_once(surrogates: Any, match: str) -> None:
     with pytest.raises(UserInputError, match=match):
         surrogate_spec(*surrogates(), criterion="Log evidence")
+
+
+def test_a_campaign_with_known_signs_is_generated_stored_and_judged(tmp_path: pathlib.Path) -> None:
+    client = of(RisingTrialGP, fit_options={"num_draws": 8})
+    (trial,) = client.get_next_trials(max_trials=1).values()
+    assert set(trial) == {"dose", "depth"}
+    model = fitted_models(client)["harvest"]
+    assert model.num_mcmc_samples == 8
+    assert (model.draws["observed_slopes"] > -0.1).mean() > 0.95
+    points = [{"dose": float(dose), "depth": 3.0} for dose in range(0, 161, 20)]
+    means = [row["harvest"][0] for row in client.predict(points)]
+    assert all(later > earlier - 0.05 for earlier, later in zip(means, means[1:], strict=False))
+    (card,) = client.compute_analyses(analyses=[FitAnalysis()], display=False)
+    assert card.df.set_index("metric").loc["harvest", "method"] == "map"
+    client.save_to_json_file(str(tmp_path / "client.json"))
+    loaded = fitted(pymc_botorch.ax.load_client(tmp_path / "client.json"))
+    assert type(fitted_models(loaded)["harvest"]) is RisingTrialGP
+    assert len(loaded.get_next_trials(max_trials=1)) == 1

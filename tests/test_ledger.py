@@ -988,6 +988,7 @@ OVERRIDDEN: dict[str, tuple[type, str]] = {
     for base, names in {
         Model: ["_has_transformed_inputs", "_is_ensemble", "_is_fully_bayesian", "_original_train_inputs"],
         LinearOperator: ["_diagonal", "_expand_batch", "_get_indices", "_getitem", "_matmul", "_permute_batch", "_size"],
+        pm.gp.Marginal: ["_build_conditional"],
         torch.nn.Module: ["_apply", "_buffers", "_modules", "_parameters"],
     }.items()
     for name in names
@@ -1005,6 +1006,69 @@ OVERRIDDEN: dict[str, tuple[type, str]] = {
 def test_private_names_that_we_override_are_there(name: str) -> None:
     base, _ = OVERRIDDEN[name]
     assert hasattr(base, name) or name in inspect.get_annotations(base)
+
+
+def test_conditionals_and_predictions_of_pymc_are_built_by_one_method() -> None:
+    built = []
+
+    class Built(pm.gp.Marginal):
+        def _build_conditional(
+            self,
+            Xnew: Any,
+            pred_noise: bool,
+            diag: bool,
+            X: Any,
+            y: Any,
+            noise_func: Any,
+            cov_total: Any,
+            mean_total: Any,
+            jitter: Any,
+        ) -> Any:
+            built.append((pred_noise, diag, X is given["X"], y is given["y"], noise_func is given["sigma"], cov_total is kernel))
+            n = len(Xnew)
+            return pt.zeros(n), pt.ones(n) if diag else pt.eye(n)
+
+    kernel, new = cov.ExpQuad(1, ls=0.5), np.zeros((2, 1))
+    given = {"X": np.zeros((3, 1)), "y": np.zeros(3), "sigma": cov.WhiteNoise(0.1)}
+    with pm.Model():
+        gp = Built(cov_func=kernel)
+        gp.conditional("f", new, given=given)
+        gp.predict(new, {}, given=given, diag=True, pred_noise=True)
+    assert built == [(False, False, True, True, True, True), (True, True, True, True, True, True)]
+
+
+def test_sums_and_products_hold_their_factors_in_factor_list() -> None:
+    a, b = cov.ExpQuad(2, ls=1, active_dims=[0]), cov.Coregion(2, B=np.eye(2), active_dims=[1])
+    assert (a * b)._factor_list == [a, b]
+    assert (a + 2.0 * b)._factor_list[0] is a
+    assert [list(kernel.active_dims) for kernel in (a, b)] == [[0], [1]]
+    assert (a**2).kernel is a
+
+
+def test_elliptical_slices_of_botorch_stay_inside_and_have_chains_last() -> None:
+    from botorch.utils.probability.lin_ess import LinearEllipticalSliceSampler
+
+    mean, size = torch.tensor([[-0.5], [1.0]], **DOUBLE), torch.tensor([[1.0, 0.6], [0.6, 1.0]], **DOUBLE)
+    torch.manual_seed(0)
+    sampler = LinearEllipticalSliceSampler(
+        inequality_constraints=(-torch.eye(2, **DOUBLE), torch.zeros(2, 1, **DOUBLE)),
+        interior_point=torch.full((2, 1), 0.5, **DOUBLE),
+        mean=mean,
+        covariance_matrix=size,
+        burnin=20,
+        thinning=3,
+        num_chains=3,
+    )
+    drawn = sampler.draw(1500)
+    assert drawn.shape == (4500, 2)
+    assert (drawn > 0).all()
+    every = torch.distributions.MultivariateNormal(mean[:, 0], size).sample((200_000,))
+    kept = every[(every > 0).all(1)]
+    torch.testing.assert_close(drawn.mean(0), kept.mean(0), rtol=0, atol=0.06)
+    chains = drawn.reshape(3, 1500, 2)  # draws of a chain follow each other
+    follows = [np.corrcoef(chain[1:, 0], chain[:-1, 0])[0, 1] for chain in chains]
+    beside = np.corrcoef(drawn.reshape(1500, 3, 2)[1:, 0, 0], drawn.reshape(1500, 3, 2)[:-1, 0, 0])[0, 1]
+    assert min(follows) > beside - 0.2
 
 
 def test_models_follow_their_mode_by_two_hooks() -> None:

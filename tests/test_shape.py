@@ -30,7 +30,7 @@ from shapes import VALUE, Part, covariance, exp_quad, given, joint, matern52, si
 from torch import Tensor
 
 import pymc_botorch
-from pymc_botorch import FullyBayesianPyMCGP, PyMCGP, compile_acqf
+from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, compile_acqf
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.shape import MonotoneGP
 
@@ -267,7 +267,7 @@ class NaturalGP(RisingGP):
     units = "natural"
 
 
-def data(n: int = 12, seed: int = 0) -> tuple[Tensor, Tensor]:
+def data(n: int = 12, seed: int = 1) -> tuple[Tensor, Tensor]:
     X = np.linspace(0, 1, n)[:, None]
     y = sigmoid(X) + 0.1 * np.random.default_rng(seed).normal(size=n)
     return torch.from_numpy(X), torch.from_numpy(y).unsqueeze(-1)
@@ -305,6 +305,7 @@ def test_a_fit_takes_the_point_without_signs_and_draws_slopes() -> None:
     assert np.isclose(model.draws["y_slopes"].min(), 0, atol=0.2)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_the_seed_gives_the_draws_and_their_number_is_the_users() -> None:
     one, other, third = (RisingGP(*data()).fit(seed=seed, num_draws=12) for seed in (3, 3, 4))
     assert one.num_mcmc_samples == 12
@@ -314,12 +315,13 @@ def test_the_seed_gives_the_draws_and_their_number_is_the_users() -> None:
     np.testing.assert_allclose(warm.draws["reach"], one.draws["reach"][0], rtol=1e-3)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_full_bayes_draws_slopes_at_each_draw_of_the_hyperparameters() -> None:
     model = RisingGP(*data()).fit("importance", seed=1, num_draws=40)
     assert model.num_mcmc_samples == 40
     assert len(np.unique(model.draws["reach"])) > 10
     assert model.fit_result.slopes.r_hat is None
-    assert model.prob_monotone(GRID, tolerance=1e-3) > 0.7
+    assert model.prob_monotone(GRID, tolerance=0.1) > 0.8
     warm = RisingGP(*data()).fit(warm_start=model, seed=3, num_draws=5)
     assert warm.num_mcmc_samples == 5
 
@@ -383,6 +385,8 @@ def same(one: FullyBayesianPyMCGP, other: FullyBayesianPyMCGP, X: Tensor) -> Non
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains too short for what tests of other things do not look at."""
     monkeypatch.setattr("pymc_botorch.models.shape.drawing.DRAWS", 20)
+    monkeypatch.setattr("pymc_botorch.models.shape.drawing.THINNINGS", (10,))
+    monkeypatch.setattr("pymc_botorch.models.sampled.warning_of", lambda report: None)
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -510,10 +514,10 @@ def test_the_probability_of_a_shape_is_that_of_joint_samples() -> None:
     model = RisingGP(*data()).fit(seed=1, num_draws=60)
     X = GRID.numpy()[::10]
     rng, hits = np.random.default_rng(0), []
-    limit = 0.3 / float(model.outcome_transform.stdvs)
+    limit = 0.05 / float(model.outcome_transform.stdvs)
     for mean, C in zip(*_slopes(model, X), strict=True):
         hits.append((rng.multivariate_normal(mean, C, size=200, method="eigh") >= -limit).all(1).mean())
-    found = model.prob_monotone(X, tolerance=0.3)
+    found = model.prob_monotone(X, tolerance=0.05)
     assert found == pytest.approx(np.mean(hits), abs=0.05)
     assert 0.05 < found < 1
 
@@ -521,20 +525,17 @@ def test_the_probability_of_a_shape_is_that_of_joint_samples() -> None:
 def test_gradients_are_those_of_differences() -> None:
     model = fitted()
     x = torch.tensor([[0.13], [0.52], [0.97]], **DOUBLE)
-    mean, variance = model.posterior_gradients(x) if hasattr(model, "posterior_gradients") else (None, None)
-    del variance
     point = x.clone().requires_grad_()
     (slope,) = torch.autograd.grad(model.posterior(point).mixture_mean.sum(), point)
     step = 1e-5
     up, down = (model.posterior(x + k * step).mixture_mean for k in (1, -1))
     torch.testing.assert_close(slope, ((up - down) / (2 * step)).detach(), rtol=1e-6, atol=1e-6)
-    del mean
 
 
 # From draws of PyMC
 
 
-def plain(y: Any = None) -> tuple[pm.Model, MonotoneGP]:
+def plain() -> tuple[pm.Model, MonotoneGP]:
     X, Y = (part.numpy() for part in data(6))
     with pm.Model() as pm_model:
         reach = pm.LogNormal("reach", -1, 0.3)
@@ -566,9 +567,17 @@ def test_draws_of_pymc_are_taken_with_their_slopes() -> None:
     with pm_model, pytest.raises(UnsupportedError, match="are draws, not a point"):
         PyMCGP.from_fitted(gp, point)
     with pm_model, pytest.raises(ValueError, match="y_slopes"):
-        FullyBayesianPyMCGP.from_fitted(gp, idata.posterior[["reach"]])
+        FullyBayesianPyMCGP.from_fitted(gp, idata.posterior.to_dataset()[["reach"]])
     with pm_model, pytest.raises(ValueError, match="y_slopes is not there"):
         pymc_botorch.compile_predict(gp, {"reach": 0.3})
+
+
+def test_chains_of_slopes_that_did_not_mix_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymc_botorch.models.shape.drawing.DRAWS", 6)
+    with pytest.warns(FitWarning, match="draws of 15 derivatives with signs may not represent"):
+        model = RisingGP(*data()).fit(seed=1, num_draws=4)
+    assert not model.fit_result.trusted
+    assert "may not represent" in model.fit_result.warning
 
 
 # What is refused

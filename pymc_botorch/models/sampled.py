@@ -3,6 +3,7 @@
 __all__ = ["SIXTEEN", "AbstractSampledEnsemble", "most_draws"]
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 
 from pymc_botorch.config import config
+from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.map import fit_map
@@ -23,7 +25,7 @@ from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.shape.drawing import NUM_DRAWS, redrawn, with_signs
+from pymc_botorch.models.shape.drawing import NUM_DRAWS, redrawn, warning_of, with_signs
 from pymc_botorch.models.shape.mixin import ShapeMixin
 from pymc_botorch.models.state import State
 from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
@@ -199,7 +201,10 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
         )
         stacked = {name: value[None] for name, value in point.items()}
         draws, count, report = with_signs(built.given(data, stacked, 1)[0], stacked, num_draws=num_draws, seed=seed)
-        self._replace_state(replace(self._conditioned(built, data, draws, count), result=replace(result, slopes=report)))
+        if (warning := warning_of(report)) is not None:
+            warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
+        result = replace(result, slopes=report, warning=result.warning or warning)
+        self._replace_state(replace(self._conditioned(built, data, draws, count), result=result))
 
     def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
         """Return the state of what was built with these draws; derivatives that have signs are drawn if they are not there."""

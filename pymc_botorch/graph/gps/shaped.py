@@ -89,7 +89,7 @@ class MonotoneGP(pm.gp.Marginal):
             cov_func=pm.gp.cov.Constant(0.0) if cov_func is None else cov_func,
         )
         given = ((increasing, 1, 1.0), (decreasing, 1, -1.0), (convex, 2, 1.0), (concave, 2, -1.0))
-        if any(isinstance(columns, str) or not np.iterable(columns) for columns, _, _ in given):
+        if not all(np.iterable(columns) for columns, _, _ in given):
             raise DataError("increasing, decreasing, convex and concave are columns. Pass a list of each, such as [0].")
         self.kinds = tuple(Derivative(j, order, sign) for columns, order, sign in given for j in columns)
         if len({(kind.column, kind.order) for kind in self.kinds}) < len(self.kinds):

@@ -1,6 +1,6 @@
 """Fits of functions whose derivatives have signs: hyperparameters, then the derivatives given these."""
 
-__all__ = ["NUM_DRAWS", "WithSigns", "redrawn", "with_signs"]
+__all__ = ["NUM_DRAWS", "WithSigns", "redrawn", "warning_of", "with_signs"]
 
 import time
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.sampling.methods.convergence import of_hyperparameters
 from pymc_botorch.inference.sampling.slopes import SlopesReport
@@ -16,6 +17,8 @@ from pymc_botorch.models.shape.signs import draw_signs
 NUM_DRAWS = 128
 """Number of draws that a model keeps: each carries a function."""
 CHAINS, DRAWS = 4, 1000
+THINNINGS = (10, 40)
+"""Of how many steps one is kept: first, and where chains mix slowly."""
 
 
 class WithSigns(NamedTuple):
@@ -48,9 +51,7 @@ def with_signs(fitted: FittedGP, draws: Mapping[str, np.ndarray], *, num_draws: 
     found, r_hat, ess = [], None, np.nan
     for s, posterior in enumerate(fitted.conditioned()):
         if count == 1:
-            chains = draw_signs(posterior, signs.nu, chains=CHAINS, draws=max(DRAWS, -(-each // CHAINS)), seed=seed)
-            convergence = of_hyperparameters(chains)
-            r_hat, ess = convergence.r_hat, convergence.ess
+            chains, r_hat, ess = _mixed(posterior, signs.nu, max(DRAWS, -(-each // CHAINS)), seed)
             every = chains.reshape(-1, chains.shape[-1])
             chosen = ((np.arange(each) + 0.5) * len(every) / each).astype(int)
             total, values = len(every), every[chosen]
@@ -61,6 +62,26 @@ def with_signs(fitted: FittedGP, draws: Mapping[str, np.ndarray], *, num_draws: 
     repeated = {name: np.repeat(values, each, axis=0) for name, values in draws.items()}
     report = SlopesReport(fitted.num_signs, total, float(ess), r_hat, time.perf_counter() - began)
     return WithSigns({**repeated, signs.name: np.concatenate(found)}, count * each, report)
+
+
+def _mixed(posterior: ConditionedPosterior, nu: float, draws: int, seed: int) -> tuple[np.ndarray, float | None, float]:
+    """Return draws ``chain x draw x M``, R-hat and effective size; those of chains that mix slowly are of more steps."""
+    for thinning in THINNINGS:
+        chains = draw_signs(posterior, nu, chains=CHAINS, draws=draws, seed=seed, thinning=thinning)
+        convergence = of_hyperparameters(chains)
+        if convergence.r_hat is None or (convergence.r_hat <= 1.01 and convergence.ess >= 0.1 * chains.shape[0] * draws):
+            break
+    return chains, convergence.r_hat, convergence.ess
+
+
+def warning_of(report: SlopesReport) -> str | None:
+    """Return a warning if chains of derivatives did not mix, or None."""
+    if report.r_hat is None or (report.r_hat <= 1.05 and report.ess >= 100):
+        return None
+    return (
+        f"The draws of {report.num_sites} derivatives with signs may not represent their posterior: R-hat {report.r_hat:.3f}, "
+        f"effective {report.ess:.0f} of {report.num_draws}. Data may contradict the signs, or sites be close: pass fewer, at=..."
+    )
 
 
 def redrawn(fitted: FittedGP, seed: int = 0) -> FittedGP:

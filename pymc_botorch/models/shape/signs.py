@@ -16,10 +16,12 @@ from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import signs_of_data
 
 BURNIN, THINNING = 200, 10
-"""Number of steps of each chain that are left out at first, and of which one is kept."""
+"""Number of steps of each chain that are left out at first, and of which one is kept by default."""
 
 
-def draw_signs(posterior: ConditionedPosterior, nu: float, *, chains: int, draws: int, seed: int) -> np.ndarray:
+def draw_signs(
+    posterior: ConditionedPosterior, nu: float, *, chains: int, draws: int, seed: int, thinning: int = THINNING
+) -> np.ndarray:
     """Return draws of the derivatives at the sites, times their signs, ``chain x draw x M``.
 
     Args:
@@ -28,6 +30,7 @@ def draw_signs(posterior: ConditionedPosterior, nu: float, *, chains: int, draws
         chains: Number of chains.
         draws: Number of draws in each.
         seed: Random seed.
+        thinning: Of how many steps one is kept.
     """
     mean, cov, scale = posterior.functions(signs_of_data, *posterior.values)
     mean, cov = mean / scale, cov / np.outer(scale, scale)  # in prior sds
@@ -42,7 +45,7 @@ def draw_signs(posterior: ConditionedPosterior, nu: float, *, chains: int, draws
             mean=torch.from_numpy(mean).unsqueeze(-1),
             covariance_matrix=torch.from_numpy(noisy),
             burnin=BURNIN,
-            thinning=THINNING,
+            thinning=thinning,
             num_chains=chains,
         )
         u = sampler.draw(draws).reshape(chains, draws, M).numpy()
