@@ -1,5 +1,6 @@
 """Draws in Ax: doubtful ones are told of and stop no trial, and evidences choose between models."""
 
+import itertools
 import json
 import pathlib
 import re
@@ -221,7 +222,7 @@ def test_a_campaign_with_known_signs_is_generated_stored_and_judged(tmp_path: pa
     assert (model.draws["observed_slopes"] > -0.1).mean() > 0.95
     points = [{"dose": float(dose), "depth": 3.0} for dose in range(0, 161, 20)]
     means = [row["harvest"][0] for row in client.predict(points)]
-    assert all(later > earlier - 0.05 for earlier, later in zip(means, means[1:], strict=False))
+    assert all(later > earlier - 0.05 for earlier, later in itertools.pairwise(means))
     (card,) = client.compute_analyses(analyses=[FitAnalysis()], display=False)
     assert card.df.set_index("metric").loc["harvest", "method"] == "map"
     client.save_to_json_file(str(tmp_path / "client.json"))
