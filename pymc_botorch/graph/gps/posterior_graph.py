@@ -14,16 +14,14 @@ from typing import Self
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Variable
 from pytensor.graph.replace import graph_replace
 from pytensor.graph.traversal import ancestors, graph_inputs
 from pytensor.tensor.random.basic import MvNormalRV
-from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorConstant, TensorVariable
 
-from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.errors import UnsupportedGPError
 from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.kernels import GivenNoise, rough_kernels
 from pymc_botorch.graph.gps.likelihoods import split_jitter
@@ -31,7 +29,7 @@ from pymc_botorch.graph.gps.marginal import Observations
 from pymc_botorch.graph.gps.shaped import MonotoneGP
 from pymc_botorch.graph.gps.signs import Signs
 from pymc_botorch.graph.gps.sites import default_sites
-from pymc_botorch.graph.gps.values import constant_value
+from pymc_botorch.graph.gps.values import check_no_randomness, constant_value
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs
 
 
@@ -199,7 +197,7 @@ def lift(
     needed = set(ancestors(outputs, blockers=pm_model.free_RVs))
     parameters = {rv.name: rv.type(rv.name) for rv in pm_model.free_RVs if rv in needed}
     outputs = graph_replace(outputs, {pm_model[name]: variable for name, variable in parameters.items()}, strict=False)
-    _check_no_randomness(outputs, pm_model)
+    check_no_randomness(outputs, pm_model)
     lifted_leaves: dict[Variable, Variable] = {}
     for leaf in leaves_to_lift(outputs):
         name = f"lifted_{len(data)}"
@@ -240,18 +238,3 @@ def leaves_to_lift(outputs: Sequence[Variable]) -> list[Variable]:
         if isinstance(leaf, SharedVariable)
         or (isinstance(leaf, TensorConstant) and leaf.data.size > 1 and leaf.data.dtype.kind == "f")
     ]
-
-
-def _check_no_randomness(outputs: Sequence[Variable], pm_model: pm.Model) -> None:
-    """Raise a ``DataError`` if random variables are left once the model's free variables are inputs."""
-    strangers = [
-        v.name or str(v)
-        for v in ancestors(outputs)
-        if v.owner and isinstance(v.owner.op, RandomVariable | SymbolicRandomVariable)
-    ]
-    if strangers:
-        known = ", ".join(rv.name for rv in pm_model.free_RVs) or "none"
-        raise DataError(
-            f"The gp depends on the random variables {', '.join(sorted(set(strangers)))}, which are not free variables of "
-            f"the given PyMC model (its free variables: {known}). Pass the model in which the gp was defined, model=...."
-        )

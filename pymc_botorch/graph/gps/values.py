@@ -5,6 +5,7 @@ __all__ = [
     "check_data",
     "check_inputs",
     "check_jitter",
+    "check_no_randomness",
     "constant_value",
     "evaluate",
     "is_data",
@@ -12,15 +13,19 @@ __all__ = [
     "raw_outcomes",
 ]
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pymc as pm
 import pytensor.tensor as pt
+from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant, Variable
 from pytensor.graph.op import Op
-from pytensor.graph.traversal import graph_inputs
+from pytensor.graph.traversal import ancestors, graph_inputs
 from pytensor.tensor.elemwise import DimShuffle, Elemwise
+from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.random.type import RandomType
 from pytensor.tensor.shape import Reshape, SpecifyShape
 from pytensor.tensor.subtensor import AdvancedSubtensor, Subtensor
@@ -160,6 +165,21 @@ def check_jitter(jitter: float) -> float:
     if not (is_number and np.isfinite(jitter) and jitter >= 0):
         raise DataError(f"jitter is {jitter!r}. Pass a finite number that is not negative.")
     return float(jitter)
+
+
+def check_no_randomness(outputs: Sequence[Variable], pm_model: pm.Model) -> None:
+    """Raise a ``DataError`` if random variables are left once the model's free variables are inputs."""
+    strangers = [
+        v.name or str(v)
+        for v in ancestors(outputs)
+        if v.owner and isinstance(v.owner.op, RandomVariable | SymbolicRandomVariable)
+    ]
+    if strangers:
+        known = ", ".join(rv.name for rv in pm_model.free_RVs) or "none"
+        raise DataError(
+            f"The gp depends on the random variables {', '.join(sorted(set(strangers)))}, which are not free variables of "
+            f"the given PyMC model (its free variables: {known}). Pass the model in which the gp was defined, model=...."
+        )
 
 
 def _check_finite(name: str, array: np.ndarray) -> None:
