@@ -225,18 +225,10 @@ class MonotoneGP(pm.gp.Marginal):
         return cholesky(covariance, lower=True), pt.concatenate(residuals), groups
 
     def _build_conditional(
-        self,
-        Xnew: Any,
-        pred_noise: bool,
-        diag: bool,
-        X: Any,
-        y: Any,
-        noise_func: Any,
-        cov_total: Any,
-        mean_total: Any,
-        jitter: Any,
+        self, Xnew: Any, pred_noise: bool, diag: bool, X: Any, y: Any, noise_func: Any, *rest: Any
     ) -> tuple[TensorVariable, TensorVariable]:
         """Return mean and covariance (of ``diag`` its diagonal) at new inputs, given outcomes and derivatives."""
+        cov_total, mean_total, jitter = rest
         if cov_total is not self.cov_func:
             raise UnsupportedGPError("A MonotoneGP is no part of a sum, and takes no given={'gp': ...}.")
         X, y, Xnew = (pt.as_tensor_variable(part) for part in (X, y, Xnew))
