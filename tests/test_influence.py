@@ -248,8 +248,8 @@ def test_it_prints_as_a_table_and_draws_a_panel_for_each_input(model: PyMCGP) ->
     influence = recommendation_influence(model, of_best(model), NEAR, bounds=BOUNDS)
     table = influence.table(names=["dose"])
     assert table.splitlines()[0] == "Recommendation: dose = 5.504"
-    assert re.search(r"^5 \* +5\.55556 +9\.932 +\+0\.036$", table, re.M)
-    assert "* the incumbent" in table
+    assert re.search(r"^  5 \* +5\.55556 +9\.932 +\+0\.036$", table, re.M)
+    assert "* The incumbent." in table
     assert influence.noise_sd is None
     labels = [f"plot {i}" for i in range(10)]
     assert "plot 7" in influence.table(labels=labels)
