@@ -202,6 +202,7 @@ def test_another_number_as_incumbent_stays_fixed(model: PyMCGP) -> None:
     found, _ = optimize_acqf(acqf, BOUNDS, q=1, num_restarts=2, raw_samples=32)
     influence = recommendation_influence(model, acqf, found, "y", bounds=BOUNDS)
     assert (influence.incumbent, influence.incumbent_row) == ("fixed", None)
+    assert "The incumbent is neither an outcome nor a mean at the training inputs, and is held fixed." in repr(influence)
     of_function = recommendation_influence(model, lambda other: LogExpectedImprovement(other, best_f=9.0), found, "y")
     np.testing.assert_allclose(influence.gradient["y"], of_function.gradient["y"], atol=1e-9)
 
@@ -237,6 +238,19 @@ def test_what_cannot_be_answered_is_said_in_words(model: PyMCGP) -> None:
         recommendation_influence(model, acqf, NEAR, ["sigma"])
     with pytest.raises(InputDataError, match="acqf returns a int"):
         recommendation_influence(model, lambda other: 1, NEAR)
+    with pytest.raises(InputDataError, match=r"acqf is a NoneType\. Pass an acquisition function"):
+        recommendation_influence(model, None, NEAR)
+    with pytest.raises(InputDataError, match="not finite, or a lower one is not below the upper"):
+        recommendation_influence(model, acqf, NEAR, bounds=torch.tensor([[0.0], [torch.inf]]))
+    with pytest.raises(InputDataError, match="Input 0 of the candidate is outside bounds"):
+        recommendation_influence(model, acqf, NEAR, bounds=BOUNDS + 6.0)
+    for fixed, message in (
+        ({-1: 5.504}, r"has input -1. Pass inputs from 0 to 0"),
+        ({0: 5.0}, r"has 5.0 for input 0, at which the candidate has \[5.504\]"),
+        ([0], "is a list. Pass a dict"),
+    ):
+        with pytest.raises(InputDataError, match=message):
+            recommendation_influence(model, acqf, NEAR, fixed_features=fixed)
     with pytest.raises(InputDataError, match="sampler with a seed"):
         recommendation_influence(model, of_other_samples, NEAR)
     ensemble = FullyBayesianPyMCGP(torch.rand(5, 1).double(), torch.rand(5, 1).double())

@@ -64,6 +64,11 @@ class Rebuilder:
         self.incumbent: Incumbent
         self.row: int | None = None
         if not isinstance(acqf, AcquisitionFunction):
+            if not callable(acqf):
+                raise InvalidDataError(
+                    f"acqf is a {type(acqf).__name__}. Pass an acquisition function of BoTorch, or a function that makes it "
+                    "from a model."
+                )
             self._make, self.incumbent = acqf, "function"
             if not isinstance(made := acqf(model), AcquisitionFunction):
                 raise InvalidDataError(
