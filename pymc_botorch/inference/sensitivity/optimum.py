@@ -71,7 +71,7 @@ def find_maximum(derivatives: Derivatives, start: np.ndarray) -> Maximum:
         if not np.isfinite(rise) or rise > TOO_FAR:
             raise DataError(
                 f"The point is not a maximum of the posterior density: the log density rises by about {rise:.2g} from it. Pass "
-                "what pm.find_MAP() returns, or a fitted PyMCGP; means of draws are another point."
+                "what pm.find_MAP() returns, or a model after model.fit(); means of draws are another point."
             )
         u = u + step
         if np.all(np.abs(step) < LAST_STEP * unit):
