@@ -88,7 +88,7 @@ def to_jax(
         >>> slopes.shape
         (8,)
     """
-    if isinstance(outputs, str) or not set(outputs) <= set(OUTPUTS):
+    if not isinstance(outputs, list | tuple) or not set(outputs) <= set(OUTPUTS):
         raise ValueError(f"outputs is {outputs!r}. Pass some of {', '.join(map(repr, OUTPUTS))}, in a tuple.")
     exported_functions = _import()
     draws: Mapping[str, np.ndarray] | None = None
