@@ -154,6 +154,8 @@ class RecommendationInfluence:
 
     def _notes(self, names: Sequence[str]) -> list[str]:
         notes = [] if self.incumbent_row is None else ["* The incumbent."]
+        if self.incumbent == "fixed":
+            notes.append("The incumbent is neither an outcome nor a mean at the training inputs, and is held fixed.")
         if (sd := self.noise_sd) is not None:
             parts = "; ".join(", ".join(f"{name} {x:.3g}" for name, x in zip(names, row, strict=True)) for row in sd)
             notes.append(f"Sd of the recommendation by the noise of all observations: {parts}.")
