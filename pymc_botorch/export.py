@@ -41,7 +41,9 @@ def to_jax(
     numbers like ten: seen for kernels of one input, and sums of these.) Third derivatives are refused.
 
     Differentiating through an optimum needs second derivatives only: ``-H⁻¹ d(gradient)/d(data)``, as in the example, or by
-    ``jax.lax.custom_root``.
+    ``jax.lax.custom_root``. Of several parameters begin Newton's method at those of a fitted model, near which it converges.
+
+    Equal arrays of a PyMC model are one datum: make those that are to differ ``pm.Data``.
 
     Data are as the gp sees them: the inputs ``"X"``, ``n x d``, and the outcomes ``"y"``, ``n``, whether they are ``pm.Data`` or
     arrays, and known sds as ``"sigma"``; other data by the names of ``pm.Data``; further arrays of the model by names like
@@ -88,7 +90,7 @@ def to_jax(
         >>> slopes.shape
         (8,)
     """
-    if isinstance(outputs, str) or not set(outputs) <= set(OUTPUTS):
+    if not isinstance(outputs, list | tuple) or not set(outputs) <= set(OUTPUTS):
         raise ValueError(f"outputs is {outputs!r}. Pass some of {', '.join(map(repr, OUTPUTS))}, in a tuple.")
     exported_functions = _import()
     draws: Mapping[str, np.ndarray] | None = None

@@ -15,7 +15,14 @@ from botorch.models.transforms import Normalize
 from scipy.special import logsumexp
 
 import pymc_botorch
-from pymc_botorch import ExpectationGradient, FullyBayesianPyMCGP, expectation_gradient, symbolic_gradients, symbolic_posterior
+from pymc_botorch import (
+    ExpectationGradient,
+    FullyBayesianPyMCGP,
+    PyMCGP,
+    expectation_gradient,
+    symbolic_gradients,
+    symbolic_posterior,
+)
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.inference.sensitivity.control_variates import Order
 from pymc_botorch.inference.sensitivity.derivatives import read_derivatives
@@ -380,7 +387,10 @@ with OTHER:
         ({"f": STRANGER}, "random variable stranger in it"),
         ({"f": pt.scalar("pH")}, "f depends on pH, which the PyMC model does not have"),
         ({"f": lambda at: pt.log(-at(START).covariance[0, 0])}, "f is nan at chain 0, draw 0"),
+        ({"f": lambda at: at([[1.0, 2.0]]).mean[0]}, "Pass as many columns as the gp's X"),
         ({"wrt": []}, "wrt is empty"),
+        ({"wrt": None}, "wrt is None. Pass a list of names"),
+        ({"wrt": [["X"]]}, r"wrt is \[\['X'\]\]. Pass a list of names"),
         ({"wrt": ["Z"]}, "wrt has 'Z'"),
         ({"X_new": "stays"}, "X_new is 'stays'. Pass 'fixed'"),
         ({"X_new": "moves"}, "f asks for no prediction at the training inputs"),
@@ -388,6 +398,8 @@ with OTHER:
         ({"weights": [1.0]}, "There are 1 weights and 6 draws"),
         ({"weights": [*WEIGHTS[:5], np.nan]}, "weights have NaN"),
         ({"weights": -WEIGHTS}, "weights have NaN, infinite or negative"),
+        ({"weights": np.ones((6, 1))}, r"weights have shape \(6, 1\). Pass 6"),
+        ({"weights": [1.0, 0, 0, 0, 0, 0]}, "By their weights the draws are worth 1.0"),
         ({"weights": ["a"] * 6}, "weights are not numeric"),
         ({"idata": None}, "idata is a NoneType without a posterior of draws"),
         ({"idata": named(DRAWS)[["ell", "eta"]]}, "no draws of sigma"),
@@ -408,6 +420,10 @@ def test_other_gps_and_models_without_draws_are_refused(raw: FullyBayesianPyMCGP
     pm_model, gp = small()
     with pytest.raises(UnsupportedGPError, match="Marginal"):
         expectation_gradient(pm.gp.Latent(), "ell", "X", named(DRAWS), model=pm_model)
+    with pytest.raises(UnsupportedGPError, match="Use map_sensitivity"):
+        expectation_gradient(PyMCGP(torch.rand(4, 1).double(), torch.rand(4, 1).double()), "mean")
+    with pytest.raises(DataError, match="of a sum of gps, pass the one that has it"):
+        expectation_gradient(pm.gp.Marginal(), "ell", "X", named(DRAWS), model=pm_model)
     fitted = FullyBayesianPyMCGP.from_fitted(gp, named(DRAWS), num_draws=2, model=pm_model)
     with pytest.raises(UnsupportedModelError, match="made from a gp fitted in PyMC"):
         expectation_gradient(fitted, "ell")

@@ -528,6 +528,8 @@ def test_outputs_have_names() -> None:
     gp, pm_model = model_b()
     with pytest.raises(ValueError, match=r"outputs is 'logp'. Pass some of 'logp', 'mean', 'covariance', in a tuple"):
         to_jax(gp, "logp", model=pm_model)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="outputs is None"):
+        to_jax(gp, None, model=pm_model)  # type: ignore[arg-type]
 
 
 def test_without_jax_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

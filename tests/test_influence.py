@@ -133,6 +133,7 @@ def test_influence_is_that_of_fitting_and_optimising_again(kind: str) -> None:
     influence = recommendation_influence(base, make(base), starts, names)
     assert influence.incumbent == incumbent
     near, step = torch.from_numpy(influence.candidate), 1e-3
+    tolerance = 0.01 if q > 1 else 2e-5  # averages over samples have kinks, and steps of another length see others of them
     for name, entry in (("y", (4,)), ("X", (3, 1)), ("sigma", (2,))):
         if name not in names:
             continue
@@ -144,7 +145,7 @@ def test_influence_is_that_of_fitting_and_optimising_again(kind: str) -> None:
             refit = warm.given_data(moved["X"], moved["y"].unsqueeze(-1), _variance(moved, known), exact)
             candidates.append(optimised(make, refit, near))
         difference = (candidates[0] - candidates[1]) / (2 * step)
-        np.testing.assert_allclose(influence.gradient[name][(..., *entry)], difference, atol=2e-5, rtol=2e-5)
+        np.testing.assert_allclose(influence.gradient[name][(..., *entry)], difference, atol=tolerance)
 
 
 def _variance(data: dict[str, Tensor], known: bool) -> Tensor | None:
@@ -202,6 +203,7 @@ def test_another_number_as_incumbent_stays_fixed(model: PyMCGP) -> None:
     found, _ = optimize_acqf(acqf, BOUNDS, q=1, num_restarts=2, raw_samples=32)
     influence = recommendation_influence(model, acqf, found, "y", bounds=BOUNDS)
     assert (influence.incumbent, influence.incumbent_row) == ("fixed", None)
+    assert "The incumbent is neither an outcome nor a mean at the training inputs, and is held fixed." in repr(influence)
     of_function = recommendation_influence(model, lambda other: LogExpectedImprovement(other, best_f=9.0), found, "y")
     np.testing.assert_allclose(influence.gradient["y"], of_function.gradient["y"], atol=1e-9)
 
@@ -237,6 +239,19 @@ def test_what_cannot_be_answered_is_said_in_words(model: PyMCGP) -> None:
         recommendation_influence(model, acqf, NEAR, ["sigma"])
     with pytest.raises(InputDataError, match="acqf returns a int"):
         recommendation_influence(model, lambda other: 1, NEAR)
+    with pytest.raises(InputDataError, match=r"acqf is a NoneType\. Pass an acquisition function"):
+        recommendation_influence(model, None, NEAR)
+    with pytest.raises(InputDataError, match="not finite, or a lower one is not below the upper"):
+        recommendation_influence(model, acqf, NEAR, bounds=torch.tensor([[0.0], [torch.inf]]))
+    with pytest.raises(InputDataError, match="Input 0 of the candidate is outside bounds"):
+        recommendation_influence(model, acqf, NEAR, bounds=BOUNDS + 6.0)
+    for fixed, message in (
+        ({-1: 5.504}, r"has input -1. Pass inputs from 0 to 0"),
+        ({0: 5.0}, r"has 5.0 for input 0, at which the candidate has \[5.504\]"),
+        ([0], "is a list. Pass a dict"),
+    ):
+        with pytest.raises(InputDataError, match=message):
+            recommendation_influence(model, acqf, NEAR, fixed_features=fixed)
     with pytest.raises(InputDataError, match="sampler with a seed"):
         recommendation_influence(model, of_other_samples, NEAR)
     ensemble = FullyBayesianPyMCGP(torch.rand(5, 1).double(), torch.rand(5, 1).double())
@@ -248,8 +263,8 @@ def test_it_prints_as_a_table_and_draws_a_panel_for_each_input(model: PyMCGP) ->
     influence = recommendation_influence(model, of_best(model), NEAR, bounds=BOUNDS)
     table = influence.table(names=["dose"])
     assert table.splitlines()[0] == "Recommendation: dose = 5.504"
-    assert re.search(r"^5 \* +5\.55556 +9\.932 +\+0\.036$", table, re.M)
-    assert "* the incumbent" in table
+    assert re.search(r"^  5 \* +5\.55556 +9\.932 +\+0\.036$", table, re.M)
+    assert "* The incumbent." in table
     assert influence.noise_sd is None
     labels = [f"plot {i}" for i in range(10)]
     assert "plot 7" in influence.table(labels=labels)

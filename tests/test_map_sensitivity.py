@@ -229,10 +229,23 @@ def test_what_cannot_be_asked_is_said_in_words() -> None:
         map_sensitivity(model, wrt=["sigma"])
     with pytest.raises(DataError, match=r"X_new has shape \(2,\). Pass at least one point, q x 1"):
         map_sensitivity(model).prediction([1.0, 2.0])
+    with pytest.raises(DataError, match="X_new is not an array of numbers"):
+        map_sensitivity(model).prediction([[1.0], [2.0, 3.0]])
+    with pytest.raises(DataError, match=r"wrt is None\. Pass a list of names"):
+        map_sensitivity(model, wrt=None)
     with pytest.raises(UnsupportedError, match="made from a gp fitted in PyMC"):
         map_sensitivity(PyMCGP.from_fitted(gp, POINT, model=pm_model))
     with pytest.raises(UnsupportedGPError, match="expectation_gradient"):
         map_sensitivity(FullyBayesianPyMCGP(torch.rand(5, 1).double(), torch.rand(5, 1).double()))
+
+
+def test_an_array_of_one_observation_is_to_be_data() -> None:
+    gp, pm_model = model_b(X[:1], Y[:1])
+    point = pm.find_MAP(model=pm_model, progressbar=False, jitter=False, return_inferencedata=True)
+    assert map_sensitivity(gp, point, model=pm_model).parameters["ell"]["X"].shape == (1, 1)
+    gp, pm_model = model_b(X[:1], Y[:1], as_data=False)
+    with pytest.raises(DataError, match=r"has X as an array of one number.*Make it pm\.Data"):
+        map_sensitivity(gp, point, model=pm_model)
 
 
 def test_data_that_the_model_holds_otherwise_are_named() -> None:

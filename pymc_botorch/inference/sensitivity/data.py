@@ -1,8 +1,9 @@
 """Data of a PyMC model as symbols: shared variables and arrays in its expressions, by our names and those of users."""
 
-__all__ = ["data_key", "data_names", "data_value", "is_same_data", "lift_data"]
+__all__ = ["data_key", "data_names", "data_value", "is_same_data", "lift_data", "read_names"]
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytensor.tensor as pt
@@ -12,6 +13,18 @@ from pytensor.tensor.variable import TensorConstant, TensorVariable
 
 from pymc_botorch.errors import DataError
 from pymc_botorch.graph.gps.posterior_graph import leaves_to_lift
+
+
+def read_names(wrt: Any) -> list[str]:
+    """Return the names of data that a user asked for, each once.
+
+    Raises:
+        DataError: If they are no names.
+    """
+    names = [wrt] if isinstance(wrt, str) else wrt
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"wrt is {wrt!r}. Pass a list of names of data, for example ['X', 'y'].")
+    return list(dict.fromkeys(names))
 
 
 def lift_data(

@@ -66,7 +66,7 @@ def read_draws(derivatives: Derivatives, idata: Any, weights: Any) -> PosteriorD
             raise DataError(f"Draws of {name} have shape {found}. Pass those of this model, of shape {shape}.")
     arrays = {name: np.asarray(stacked.arrays[name], dtype=np.float64) for name in derivatives.names}
     U = derivatives.unconstrained_draws(arrays)
-    draws = PosteriorDraws(U, read_weights(weights, stacked.count), chains, stacked.sizes)
+    draws = PosteriorDraws(U, _weights_of(weights, stacked.count, stacked.sizes), chains, stacked.sizes)
     for name, array in arrays.items():
         mine = [i for i, owner in enumerate(derivatives.owners) if owner == name]
         bad = ~(np.isfinite(array.reshape(len(array), -1)).all(1) & np.isfinite(U[:, mine]).all(1))
@@ -76,6 +76,19 @@ def read_draws(derivatives: Derivatives, idata: Any, weights: Any) -> PosteriorD
                 f"{name} is {array[s]} at {draws.label(s)}, not finite or outside the support of its prior. Leave this draw out."
             )
     return draws
+
+
+def _weights_of(weights: Any, count: int, sizes: Mapping[str, int]) -> np.ndarray | None:
+    """Return weights for draws in ArviZ data, ``S``, or in the shape of these."""
+    if np.ndim(weights) > 1 and np.shape(weights) != tuple(sizes.values()):
+        raise DataError(f"weights have shape {np.shape(weights)}. Pass {count}, one chain after another, or {dict(sizes)}.")
+    w = read_weights(weights, count)
+    if w is not None and np.square(w).sum() * MIN_PER_CHAIN > 1:
+        raise DataError(
+            f"By their weights the draws are worth {1 / np.square(w).sum():.1f}, too few for an error. Pass draws of which many "
+            "have weight."
+        )
+    return w
 
 
 def read_weights(weights: Any, count: int) -> np.ndarray | None:

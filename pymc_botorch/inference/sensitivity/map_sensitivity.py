@@ -113,7 +113,10 @@ class MapSensitivity:
                 "the data before they enter the model, and pass new inputs that are scaled alike."
             )
         d = self._derivatives.d if self._chain is None else self._chain.num_inputs
-        X_new = np.asarray(X_new, dtype=np.float64)
+        try:
+            X_new = np.array(X_new, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"X_new is not an array of numbers ({error}). Pass at least one point, q x {d}.") from error
         if X_new.ndim != 2 or X_new.shape[1] != d or not len(X_new) or not np.isfinite(X_new).all():
             raise DataError(f"X_new has shape {X_new.shape}. Pass at least one point, q x {d}, of finite numbers.")
         values, of_mean, of_variance = zip(*(self._at(X_new[i : i + 1], frozen) for i in range(len(X_new))), strict=True)

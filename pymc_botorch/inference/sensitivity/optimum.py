@@ -42,7 +42,6 @@ class Maximum:
         eigenvalues: Of the negative second derivatives of the free entries, rising; entries without a transform are in units of
             their own curvature.
         movement: Derivatives of ``u`` in the data, ``D x ...``; zero where it is held fixed.
-        rise: By how much the log density rose from the point that was given.
     """
 
     u: np.ndarray
@@ -51,7 +50,6 @@ class Maximum:
     free: np.ndarray
     eigenvalues: np.ndarray
     movement: ByData
-    rise: float
 
 
 def find_maximum(derivatives: Derivatives, start: np.ndarray) -> Maximum:
@@ -60,7 +58,7 @@ def find_maximum(derivatives: Derivatives, start: np.ndarray) -> Maximum:
     Raises:
         DataError: If the point is not close to a maximum.
     """
-    u, first = start, derivatives.score(start)[0]
+    u = start
     for _ in range(MAX_STEPS):
         _, gradient, _ = derivatives.score(u)
         A, _ = derivatives.curvature(u)
@@ -71,7 +69,7 @@ def find_maximum(derivatives: Derivatives, start: np.ndarray) -> Maximum:
         if not np.isfinite(rise) or rise > TOO_FAR:
             raise DataError(
                 f"The point is not a maximum of the posterior density: the log density rises by about {rise:.2g} from it. Pass "
-                "what pm.find_MAP() returns, or a fitted PyMCGP; means of draws are another point."
+                "what pm.find_MAP() returns, or a model after model.fit(); means of draws are another point."
             )
         u = u + step
         if np.all(np.abs(step) < LAST_STEP * unit):
@@ -82,7 +80,7 @@ def find_maximum(derivatives: Derivatives, start: np.ndarray) -> Maximum:
     A, mixed = derivatives.curvature(u)
     free, eigenvalues = _free(A, _units(A, derivatives.transformed))
     movement = {name: _solve(A, free, cross) for name, cross in mixed.items()}
-    return Maximum(u, value, gradient, free, eigenvalues, movement, value - first)
+    return Maximum(u, value, gradient, free, eigenvalues, movement)
 
 
 def _solve(A: np.ndarray, free: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -147,7 +147,10 @@ def _called(f: Callable[[PosteriorAt], Any], posterior_at: PosteriorAt, X: Varia
         new = pt.as_tensor_variable(X if X_new is None else X_new)
         if new.type.ndim != 2:
             raise DataError(f"posterior(X_new) has X_new of type {new.type}. Pass a q x d matrix.")
-        return posterior_at(mark_new_inputs(new.astype("float64")))
+        try:
+            return posterior_at(mark_new_inputs(new.astype("float64")))
+        except TypeError as error:  # of a replacement with another number of columns
+            raise DataError(f"posterior(X_new) has X_new of type {new.type}. Pass as many columns as the gp's X.") from error
 
     found = f(at)
     if not isinstance(found, TensorVariable):

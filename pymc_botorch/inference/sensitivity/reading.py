@@ -10,7 +10,9 @@ from typing import NamedTuple
 import pymc as pm
 import pytensor.tensor as pt
 from pytensor.graph.basic import Variable
+from pytensor.tensor.variable import TensorConstant
 
+from pymc_botorch.errors import DataError
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fitted import read_fitted_graphs
 from pymc_botorch.inference.points import model_in_context
@@ -53,8 +55,16 @@ def read_gp(gp: pm.gp.Marginal, wrt: Sequence[str], *, model: pm.Model | None, q
         DataError: If gp and model do not fit together, there are no data of a name in ``wrt``, or no derivatives in ``X``.
     """
     pm_model = model_in_context(model)
+    if isinstance(gp, pm.gp.Marginal) and getattr(gp, "X", None) is None:
+        raise DataError(
+            "The gp has no likelihood. Call gp.marginal_likelihood(...) in the PyMC model first; of a sum of gps, pass "
+            "the one that has it."
+        )
     (fitted, known), *_ = read_fitted_graphs(gp, pm_model, None, inputs_transformed=True)
     named = {name: pt.as_tensor_variable(getattr(gp, name)) for name in ("X", "y") if hasattr(gp, name)}
+    for name, variable in named.items():
+        if isinstance(variable, TensorConstant) and variable.data.size == 1 and (name in wrt or not wrt):
+            raise DataError(f"The model has {name} as an array of one number, which counts as part of it. Make it pm.Data.")
     sources = {**known, **named}
     named |= {"sigma": known["sigma"]} if "sigma" in known else {}
     graph, inputs = read_sensitivity_graph(pm_model, fitted.graph, fitted.data, sources, named, wrt, quantity)

@@ -2,7 +2,7 @@
 
 __all__ = ["ExpectationGradient"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,18 +60,27 @@ class ExpectationGradient:
 
     def __repr__(self) -> str:
         """Return the table of what a person reads."""
+        return self.table()
+
+    def table(self, *, labels: Sequence[str] | None = None) -> str:
+        """Return a table with a row for each derivative, of each of the data the twelve largest.
+
+        Args:
+            labels: Names of the ``n`` observations; None numbers them.
+        """
         title = f"E[f] = {self.value:.5g} ± {self.value_mcse:.1g}, and its derivatives"
-        rows = [row for name in self.gradient for row in self._rows(name)]
+        rows = [row for name in self.gradient for row in self._rows(name, labels)]
         return grid(title, ["in", "dF", "MCSE", "ESS", "d log evidence"], rows, self._notes())
 
-    def _rows(self, name: str) -> list[list[str]]:
+    def _rows(self, name: str, labels: Sequence[str] | None) -> list[list[str]]:
         parts = [part[name] for part in (self.gradient, self.mcse, self.ess, self.evidence_gradient)]
         places = list(np.ndindex(parts[0].shape))
         largest = np.sort(np.argsort(-np.abs(parts[0]).ravel(), kind="stable")[:MAX_ROWS])
         rows = []
         for k in largest:
             gradient, mcse, ess, evidence = (float(part[places[k]]) for part in parts)
-            label = f"{name}[{', '.join(map(str, places[k]))}]" if places[k] else name
+            first = () if not places[k] else (places[k][0] if labels is None else labels[places[k][0]], *places[k][1:])
+            label = f"{name}[{', '.join(map(str, first))}]" if first else name
             rows.append([label, f"{gradient:.4g}", f"{mcse:.1g}", f"{ess:.0f}", f"{evidence:.4g}"])
         if len(places) > MAX_ROWS:
             rows.append([f"{name}: {len(places) - MAX_ROWS} smaller", *[""] * 4])
@@ -85,5 +94,6 @@ class ExpectationGradient:
         alarm = " The draws are not those of this model and these data." if worst > LARGE_Z else ""
         notes.append(f"Largest Stein z: {worst:.1f}.{alarm}")
         if self.translation is not None:
-            notes.append(f"Translation: {self.translation:.0e}, of the score {self.score_translation:.0e}.")
+            sizes = f"{self.translation:.0e}, of the score {self.score_translation:.0e}"
+            notes.append(f"Translation: {sizes} (zero where kernel and mean depend on differences of inputs only).")
         return [*notes, "Modes that the draws have missed are not in the errors."]

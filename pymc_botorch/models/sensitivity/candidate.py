@@ -18,7 +18,7 @@ STEP = 5e-4
 FAR = 0.1
 """Distance from the maximum, in ranges of an input, that a candidate may have: optimisers stop early where a function is flat."""
 HIGHER = 0.01
-"""Rise to the maximum, of the function's value, that a candidate may have."""
+"""Rise to the maximum that a candidate may have, of the function's value or of its fall to that distance."""
 CLOSE = 1e-9
 """The same of a Newton step that is the last."""
 MAX_STEPS = 30
@@ -49,7 +49,13 @@ def gradient_of(acqf: AcquisitionFunction, X: np.ndarray) -> np.ndarray:
 
 
 def polish(
-    acqf: AcquisitionFunction, start: np.ndarray, spans: np.ndarray, bounds: np.ndarray | None, held: np.ndarray
+    acqf: AcquisitionFunction,
+    start: np.ndarray,
+    spans: np.ndarray,
+    bounds: np.ndarray | None,
+    held: np.ndarray,
+    *,
+    longer: float = 1.0,
 ) -> Candidate:
     """Return the maximum near a candidate, by Newton's method.
 
@@ -59,6 +65,7 @@ def polish(
         spans: Range of each input, ``d``.
         bounds: Lower and upper bounds, ``2 x d``; None where there are none.
         held: Which inputs stay where they are, ``d``.
+        longer: What steps of the differences are multiplied by: averages over samples have kinks.
 
     Raises:
         InvalidDataError: If the candidate is not close to a maximum.
@@ -70,7 +77,7 @@ def polish(
         if bounds is not None:
             near = 1e-6 * spans
             free &= ~((bounds[0] + near >= X) & (gradient < 0)) & ~((bounds[1] - near <= X) & (gradient > 0))
-        curvature = _curvature(acqf, X, spans, free)
+        curvature = _curvature(acqf, X, spans, free, longer * STEP)
         if not np.isfinite(curvature).all() or (free.any() and np.linalg.eigvalsh(curvature)[-1] >= 0):
             raise InvalidDataError(
                 "The candidate is not a maximum of acqf, which does not fall off from it in all directions. Pass what "
@@ -81,16 +88,17 @@ def polish(
         X = X + step * spans
         if bounds is not None:
             X = np.clip(X, bounds[0], bounds[1])
-        _check(X, start, value_of(acqf, X) - first, first, spans, bounds)
+        known = max(abs(first), FAR**2 * np.abs(curvature).max(initial=0.0))
+        _check(X, start, value_of(acqf, X) - first, known, spans, bounds)
         if not free.any() or np.abs(step).max() < CLOSE:
             break
     return Candidate(X, value_of(acqf, X), free, curvature)
 
 
-def _check(X: np.ndarray, start: np.ndarray, rise: float, first: float, spans: np.ndarray, bounds: np.ndarray | None) -> None:
+def _check(X: np.ndarray, start: np.ndarray, rise: float, known: float, spans: np.ndarray, bounds: np.ndarray | None) -> None:
     """Refuse a candidate that is far below the maximum, or far from it."""
     away = np.abs(X - start) / spans
-    if (abs(rise) > HIGHER * abs(first) and away.max() > 1e-3) or away.max() > FAR or not np.isfinite(rise):
+    if (abs(rise) > HIGHER * known and away.max() > 1e-3) or away.max() > FAR or not np.isfinite(rise):
         _, j = np.unravel_index(away.argmax(), X.shape)
         advice = "" if bounds is not None else " If it is at a bound of the search, pass bounds=, as to optimize_acqf."
         raise InvalidDataError(
@@ -105,13 +113,13 @@ def value_of(acqf: AcquisitionFunction, X: np.ndarray) -> float:
         return float(acqf(torch.from_numpy(X).unsqueeze(0)))
 
 
-def _curvature(acqf: AcquisitionFunction, X: np.ndarray, spans: np.ndarray, free: np.ndarray) -> np.ndarray:
+def _curvature(acqf: AcquisitionFunction, X: np.ndarray, spans: np.ndarray, free: np.ndarray, step: float) -> np.ndarray:
     """Return second derivatives in the free entries of a batch, in ranges of the inputs."""
     columns = []
     for i, j in np.argwhere(free):
         unit = np.zeros_like(X)
-        unit[i, j] = STEP * spans[j]
-        slope = sum((weight * gradient_of(acqf, X + at * unit) for at, weight in STENCIL), np.zeros_like(X)) / STEP
+        unit[i, j] = step * spans[j]
+        slope = sum((weight * gradient_of(acqf, X + at * unit) for at, weight in STENCIL), np.zeros_like(X)) / step
         columns.append((slope * spans)[free])
     H = np.stack(columns, axis=1) if columns else np.empty((0, 0))
     return (H + H.T) / 2

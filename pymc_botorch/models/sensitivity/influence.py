@@ -33,6 +33,12 @@ STEP_OF_INPUTS = 5e-4
 STEP_OF_OUTCOMES = 5e-3
 """The same in an outcome, of the sd of the function at the candidate, and in a known sd, of itself."""
 
+NEAR = 1e-6
+"""Distance, in ranges of an input, by which a candidate may be outside its bounds, from rounding."""
+
+LONGER = 10.0
+"""What steps are multiplied by where a function is an average over samples, which has kinks: shorter ones see few of them."""
+
 
 def influence_of_data(
     model: PyMCGP,
@@ -49,20 +55,22 @@ def influence_of_data(
         )
     moved = MovedModels(model, wrt)
     d = moved.raw.num_inputs
-    start, limits = _batch(candidate, d), None if bounds is None else _bounds(bounds, d)
+    start = _batch(candidate, d)
+    limits = None if bounds is None else _bounds(bounds, start)
     indices = np.isin(np.arange(d), list(model.state.index_columns))
-    held = indices | np.isin(np.arange(d), list(fixed_features or ()))
+    held = indices | np.isin(np.arange(d), _fixed(fixed_features, start))
     spans = _spans(moved.values["X"], limits)
     make = Rebuilder(acqf, model)
     here = moved.at({})
+    longer = LONGER if make.is_sampled(here) else 1.0
     _check_repeatable(make, here, start)
-    best = polish(make(here), start, spans, limits, held)
+    best = polish(make(here), start, spans, limits, held, longer=longer)
     sd = float(here.posterior(torch.from_numpy(best.X)).variance.detach().amin().sqrt())
     steps = {"X": STEP_OF_INPUTS * spans * ~indices, "y": np.array(STEP_OF_OUTCOMES * sd)}
     steps |= {"sigma": STEP_OF_OUTCOMES * moved.values["sigma"]} if "sigma" in moved.values else {}
     gradient = {}
     for name in wrt:
-        step = np.broadcast_to(steps[name], moved.values[name].shape)
+        step = np.broadcast_to(longer * steps[name], moved.values[name].shape)
         slopes = _slopes(lambda change: gradient_of(make(moved.at(change)), best.X) * spans, name, step)
         gradient[name] = _movement(best, slopes.reshape(best.X.size, -1), spans).reshape(*best.X.shape, *step.shape)
     ranges = np.broadcast_to(spans, best.X.shape)[best.free]
@@ -111,11 +119,31 @@ def _batch(candidate: Any, d: int) -> np.ndarray:
     return X.numpy().copy()
 
 
-def _bounds(bounds: Any, d: int) -> np.ndarray:
-    limits = as_tensor("bounds", bounds).detach().to("cpu", torch.float64).numpy()
-    if limits.shape != (2, d) or not (limits[0] < limits[1]).all():
+def _bounds(bounds: Any, X: np.ndarray) -> np.ndarray:
+    """Return bounds of the search, ``2 x d``, of which a candidate ``q x d`` has to be within."""
+    limits, d = as_tensor("bounds", bounds).detach().to("cpu", torch.float64).numpy(), X.shape[1]
+    if limits.shape != (2, d):
         raise InvalidDataError(f"bounds have shape {limits.shape}. Pass lower and upper bounds, 2 x {d}, as to optimize_acqf.")
+    if not np.isfinite(limits).all() or not (limits[0] < limits[1]).all():
+        raise InvalidDataError("bounds are not finite, or a lower one is not below the upper. Pass those of optimize_acqf.")
+    outside = ((limits[0] - NEAR * (limits[1] - limits[0]) > X) | (limits[1] + NEAR * (limits[1] - limits[0]) < X)).any(0)
+    if outside.any():
+        raise InvalidDataError(f"Input {outside.argmax()} of the candidate is outside bounds. Pass those of its search.")
     return limits
+
+
+def _fixed(fixed_features: Any, X: np.ndarray) -> list[int]:
+    """Return which inputs of a candidate ``q x d`` are held, at the values that were given."""
+    if not isinstance(fixed_features, Mapping | None):
+        raise InvalidDataError(f"fixed_features is a {type(fixed_features).__name__}. Pass a dict of values by input.")
+    for j, value in (fixed_features or {}).items():
+        if j not in range(X.shape[1]):
+            raise InvalidDataError(f"fixed_features has input {j!r}. Pass inputs from 0 to {X.shape[1] - 1}.")
+        if not np.allclose(X[:, j], value, rtol=1e-6):
+            raise InvalidDataError(
+                f"fixed_features has {value} for input {j}, at which the candidate has {X[:, j]}. Pass those of its search."
+            )
+    return list(fixed_features or ())
 
 
 def _spans(X: np.ndarray, limits: np.ndarray | None) -> np.ndarray:

@@ -64,6 +64,11 @@ class Rebuilder:
         self.incumbent: Incumbent
         self.row: int | None = None
         if not isinstance(acqf, AcquisitionFunction):
+            if not callable(acqf):
+                raise InvalidDataError(
+                    f"acqf is a {type(acqf).__name__}. Pass an acquisition function of BoTorch, or a function that makes it "
+                    "from a model."
+                )
             self._make, self.incumbent = acqf, "function"
             if not isinstance(made := acqf(model), AcquisitionFunction):
                 raise InvalidDataError(
@@ -84,6 +89,10 @@ class Rebuilder:
     def __call__(self, model: PyMCGP) -> AcquisitionFunction:
         """Return the acquisition function of a model."""
         return self._make(model)
+
+    def is_sampled(self, model: PyMCGP) -> bool:
+        """Return whether the acquisition function is an average over samples."""
+        return getattr(self(model), "sampler", None) is not None
 
     def _copied(self, model: PyMCGP) -> AcquisitionFunction:
         copied = copy.deepcopy(self._acqf, {id(self._model): model})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pymc_botorch.inference.sensitivity.derivatives import ByData
+from pymc_botorch.inference.table import grid
 from pymc_botorch.models.errors import InvalidDataError
 from pymc_botorch.models.sensitivity.rebuilding import Incumbent
 
@@ -89,16 +90,13 @@ class RecommendationInfluence:
         names, labels = _named("x", names, X.shape[1]), _named("", labels, len(X))
         q = len(self.candidate)
         heads = [f"d {name}{'' if q == 1 else f'[{i}]'} / d {by}" for i in range(q) for name in names]
-        header = ["", *names, by, *heads]
         rows = [
             [f"{labels[i]}{' *' if i == self.incumbent_row else ''}", *(f"{x:g}" for x in X[i]), f"{values[i]:.{decimals}f}"]
             + [f"{move:+.{decimals}f}" for move in moves[:, i]]
             for i in range(len(X))
         ]
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (header, *rows)]
         points = "; ".join(", ".join(f"{name} = {x:.4g}" for name, x in zip(names, row, strict=True)) for row in self.candidate)
-        return "\n".join([f"Recommendation: {points}", "", *lines, *self._notes(names)])
+        return grid(f"Recommendation: {points}", ["observation", *names, by, *heads], rows, self._notes(names))
 
     def plot(
         self,
@@ -155,16 +153,18 @@ class RecommendationInfluence:
         return self.gradient[by].reshape(self.candidate.size, -1)
 
     def _notes(self, names: Sequence[str]) -> list[str]:
-        notes = [] if self.incumbent_row is None else ["* the incumbent"]
+        notes = [] if self.incumbent_row is None else ["* The incumbent."]
+        if self.incumbent == "fixed":
+            notes.append("The incumbent is neither an outcome nor a mean at the training inputs, and is held fixed.")
         if (sd := self.noise_sd) is not None:
             parts = "; ".join(", ".join(f"{name} {x:.3g}" for name, x in zip(names, row, strict=True)) for row in sd)
-            notes.append(f"Sd of the recommendation by the noise of all observations: {parts}")
+            notes.append(f"Sd of the recommendation by the noise of all observations: {parts}.")
         if self.condition > FLAT:
             notes.append(f"The acquisition function is flat in some direction (condition number {self.condition:.2g}).")
         if not self.free.all():
             notes.append(f"{(~self.free).sum()} of its {self.free.size} inputs are at a bound or held, and do not move.")
         if self.fixed_parameters:
-            notes.append(f"Held fixed, as their density has no maximum: {', '.join(self.fixed_parameters)}")
+            notes.append(f"Held fixed, as their density has no maximum: {', '.join(self.fixed_parameters)}.")
         return notes
 
 
