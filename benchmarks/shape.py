@@ -1,4 +1,4 @@
-"""Claims, of a function that is known to rise (the default model with a ``MonotoneGP``, squared exponential, 15 sites of one input):
+"""Claims for a function that is known to rise (the default model with a ``MonotoneGP``, squared exponential, 15 sites of one input).
 
 1. Steep sigmoid, n = 12, noise sd 0.1, 20 data sets: in the median at least 0.80 of joint draws rise (slope >= -1e-3) at all of 101
    points, without knowledge at most 0.2; at least 0.99 of the slopes are positive; R-hat is at most 1.02; gradients agree with finite
@@ -88,7 +88,9 @@ def main() -> None:
             for row in rows:
                 print(line(row), flush=True)
             for name, case in measured.get("cases", {}).items():
-                print(f"{name:<60} error {np.mean(case['rising']):.3f}, without knowledge {np.mean(case['plain']):.3f}", flush=True)
+                print(
+                    f"{name:<60} error {np.mean(case['rising']):.3f}, without knowledge {np.mean(case['plain']):.3f}", flush=True
+                )
             missed += [row.work for row in rows if row.missed]
             found[part] = {**measured, "rows": [row._asdict() for row in rows]}
             path.write_text(json.dumps(found, indent=1) + "\n")
