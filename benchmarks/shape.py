@@ -79,7 +79,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = DOCS / "shape.json"
-    found = json.loads(path.read_text()) if path.exists() else {}
+    found: dict[str, Any] = {}
     missed: list[str] = []
     with config.change_flags(linker="numba"), threadpool_limits(1):
         for part in options.part or PARTS:
@@ -92,6 +92,7 @@ def main() -> None:
                     f"{name:<60} error {np.mean(case['rising']):.3f}, without knowledge {np.mean(case['plain']):.3f}", flush=True
                 )
             missed += [row.work for row in rows if row.missed]
+            found = json.loads(path.read_text()) if path.exists() else {}
             found[part] = {**measured, "rows": [row._asdict() for row in rows]}
             path.write_text(json.dumps(found, indent=1) + "\n")
     write_figure(found)
