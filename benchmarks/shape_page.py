@@ -21,8 +21,9 @@ the truths below, which rise from about 0 to 1 over the unit interval (benchmark
 - It helps where the function rises everywhere and noise is moderate: saturating, linear and logarithmic curves.
 - It does not help, or hurts, on long plateaus: slopes that are held positive can not average to zero there, and the mean is
   lifted. It is the price of drawing functions from a truncated gp (Zhou, Ray, Pati and Bhattacharya call it mass shifting).
-- It hurts where the plain gp takes noise for wiggles. Its short lengthscale and small noise then contradict the signs: the chains
-  mix poorly, draws fall between sites, and `prob_monotone` is near zero. Look at it, and at R-hat, before you use the model.
+- It is not to be trusted where the plain gp takes noise for wiggles (noise of 0.3 below). Its short lengthscale and small noise
+  then contradict the signs: the chains mix poorly, and draws fall between sites. Look at `prob_monotone` and at R-hat before you
+  use the model.
 
 Other hyperparameters may serve better: benchmarks/shape_hyperparameters.py compares the maximum without signs with that of the
 joint density of outcomes and signs, and with that divided by the prior probability of the signs.
