@@ -34,7 +34,7 @@ bench: export PYTHONPATH = $(CURDIR):$(CURDIR)/benchmarks:$(CURDIR)/tests
 bench:  # all of them, whatever bars are missed
 	@python="$(PYTHON_OF_ENVIRONMENT)" || exit 1; missed=""; \
 	for name in gradients acquisitions speed trust calibration seasons draws sensitivity ax_campaigns first_use \
-			compiled_acquisition; do \
+			compiled_acquisition shape; do \
 		"$$python" benchmarks/$$name.py || missed="$$missed $$name"; \
 	done; \
 	test -z "$$missed" || { echo "Below a bar:$$missed" >&2; exit 1; }

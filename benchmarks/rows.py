@@ -13,7 +13,7 @@ class Row(NamedTuple):
     low: float
     high: float
     bar: float | None
-    kind: str = "ratio"  # "deviation", "seconds"
+    kind: str = "ratio"  # "deviation", "seconds", "at most"
 
     @property
     def missed(self) -> bool:
@@ -27,6 +27,8 @@ class Row(NamedTuple):
         """The value with its quartiles, as text."""
         if self.kind == "deviation":
             return f"{self.value:.1e}"
+        if self.kind == "at most" or (self.bar is not None and self.bar < 1):
+            return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
         unit = " s" if self.kind == "seconds" else ""
         return (
             f"{self.value:.2g}{unit} ({self.low:.2g} to {self.high:.2g})"
