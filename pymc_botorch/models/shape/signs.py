@@ -12,11 +12,16 @@ import torch
 from botorch.utils.probability.lin_ess import LinearEllipticalSliceSampler
 from scipy.linalg import cho_factor, cho_solve
 
+from pymc_botorch.errors import FitError
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.cut import signs_of_data
 
 BURNIN, THINNING = 200, 10
 """Number of steps of each chain that are left out at first, and of which one is kept by default."""
+ATTEMPTS = 5
+"""Number of seeds that are tried."""
+OUTSIDE = 1e-6
+"""How far outside its domain a draw may be, by rounding."""
 
 
 def draw_signs(
@@ -37,22 +42,42 @@ def draw_signs(
     M = len(mean)
     noisy = cov + nu**2 * np.eye(M)
     start = np.maximum(mean, 0.0) + 0.1 * np.sqrt(np.diag(noisy))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        sampler = LinearEllipticalSliceSampler(
-            inequality_constraints=(-torch.eye(M, dtype=torch.float64), torch.zeros(M, 1, dtype=torch.float64)),
-            interior_point=torch.from_numpy(start).unsqueeze(-1),
-            mean=torch.from_numpy(mean).unsqueeze(-1),
-            covariance_matrix=torch.from_numpy(noisy),
-            burnin=BURNIN,
-            thinning=thinning,
-            num_chains=chains,
-        )
-        u = sampler.draw(draws).reshape(chains, draws, M).numpy()
-    # g = mean + C (C + nu² I)⁻¹ (u - mean) + the root of what is left of C
+    for attempt in range(ATTEMPTS):
+        u = _truncated(mean, noisy, start, chains, draws, seed + attempt, thinning)
+        if u is not None:
+            break
+    else:
+        raise FitError("The derivatives with signs could not be drawn. Fit with another seed, or with fewer sites.")
+    # given u, g = mean + C (C + nu² I)⁻¹ (u - mean) + the root of what is left of C
     factor = cho_factor(noisy, lower=True)
     weights = cho_solve(factor, cov)  # M x M
     left = cov - cov @ weights
     values, vectors = np.linalg.eigh((left + left.T) / 2)
     noise = np.random.default_rng(seed).normal(size=u.shape) * np.sqrt(np.maximum(values, 0.0))
     return (mean + (u - mean) @ weights + noise @ vectors.T) * scale
+
+
+def _truncated(
+    mean: np.ndarray, cov: np.ndarray, start: np.ndarray, chains: int, draws: int, seed: int, thinning: int
+) -> np.ndarray | None:
+    """Return draws of a normal vector that is positive, ``chain x draw x M``; None where a chain has left that domain.
+
+    BoTorch's sampler does so by rounding, one time in hundreds: it then fails in its next step, or goes on outside.
+    """
+    M = len(mean)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sampler = LinearEllipticalSliceSampler(
+            inequality_constraints=(-torch.eye(M, dtype=torch.float64), torch.zeros(M, 1, dtype=torch.float64)),
+            interior_point=torch.from_numpy(start).unsqueeze(-1),
+            mean=torch.from_numpy(mean).unsqueeze(-1),
+            covariance_matrix=torch.from_numpy(cov),
+            burnin=BURNIN,
+            thinning=thinning,
+            num_chains=chains,
+        )
+        try:
+            u = sampler.draw(draws).reshape(chains, draws, M).numpy()
+        except IndexError:
+            return None
+    return u if (u > -OUTSIDE).all() else None
