@@ -7,7 +7,7 @@
 3. Twelve points in two dimensions with measured slopes: an error at least five times lower than with values alone.
 
 Simple regret of a dose trial with a price, 20 repeats, paired, and errors for other truths are printed without a bar. Run by ``make
-bench``, about half an hour; ``--part`` runs a part. Writes docs/shape.json, .png and .md, and ends with an error where a bar is missed.
+bench``; ``--part`` runs a part. Writes docs/shape.json, .png and .md, and ends with an error where a bar is missed.
 """
 
 import argparse

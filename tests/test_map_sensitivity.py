@@ -1,5 +1,6 @@
 """Derivatives of a MAP estimate and of predictions at it, against reference numbers and refits; and what has none."""
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,13 @@ def test_a_fitted_model_gives_the_same(sensitivity: Any) -> None:
     for name in ("X", "y"):
         np.testing.assert_allclose(of_model.parameters["ell"][name], sensitivity.parameters["ell"][name], atol=1e-9)
         np.testing.assert_allclose(prediction.sd_gradient[name], expected.sd_gradient[name], atol=1e-9)
+
+
+def test_models_can_be_pickled_after_it() -> None:
+    model = fitted()
+    map_sensitivity(model).prediction([[1.0]])
+    again = pickle.loads(pickle.dumps(model))
+    torch.testing.assert_close(again.posterior(torch.ones(1, 1).double()).mean, model.posterior(torch.ones(1, 1).double()).mean)
 
 
 def test_a_shift_of_everything_moves_nothing(sensitivity: Any) -> None:

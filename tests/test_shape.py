@@ -259,7 +259,7 @@ class RisingGP(FullyBayesianPyMCGP):
         return rising(X, y)
 
 
-class NaturalGP(RisingGP):
+class RisingPlotGP(RisingGP):
     units = "natural"
 
 

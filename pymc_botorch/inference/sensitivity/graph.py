@@ -24,6 +24,7 @@ from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.symbolic import SymbolicPosterior
 from pymc_botorch.graph.rewrites.differentiable import differentiable
+from pymc_botorch.graph.rewrites.plain import inline_inner_graphs
 from pymc_botorch.inference.fit.objective import check_parameters, density_terms, gaussian_log_likelihood
 from pymc_botorch.inference.sensitivity.data import data_key, data_names, data_value, is_same_data, lift_data
 from pymc_botorch.inference.sensitivity.quantity import PosteriorAt, Quantity
@@ -139,7 +140,9 @@ def read_sensitivity_graph(
     asked = [] if placed is None else [placed.expression]
     parts = [part for likelihood in likelihoods for part in likelihood[1:]]
     constrained = pm_model.replace_rvs_by_values(list(pm_model.free_RVs))
-    rest, *written = differentiable([rest, *parts, *moments, *asked])
+    # a gradient through an inner graph stays with its operation, which others use and which can then not be pickled
+    plain = inline_inner_graphs([rest, *parts, *moments, *asked], all_kinds=True)
+    rest, *written = differentiable(plain)
     for i, (y, *_) in enumerate(likelihoods):
         rest = rest + gaussian_log_likelihood(y, *written[2 * i : 2 * i + 2])
     outputs = [rest, *constrained, *written[len(parts) :]]
