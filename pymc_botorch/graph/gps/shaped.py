@@ -174,17 +174,15 @@ class MonotoneGP(pm.gp.Marginal):
 
     def signs_given(self, X: TensorVariable, y: TensorVariable, noise: Any, jitter: Any) -> Signs:
         """Return the derivatives with signs, given other outcomes, noise and jitter."""
-        signs, kinds = self.signs, self.kinds
-        if signs is None:
+        if self.signs is None:
             raise DataError("The gp has no signs yet. Call gp.marginal_likelihood(...) first.")
-        prior = derivative_covariance(self.cov_func, kinds, signs.sites, kinds, signs.sites)
-        scale = pt.sqrt(pt.diagonal(prior))
-        new = Observed(signs.sites, kinds, signs.values, pt.square(NUGGET * scale))
+        (new,) = self._virtual
         mean, cov = self._derivatives(new, X, y, noise, jitter)
-        return signs._replace(mean=mean, cov=cov, scale=scale)
+        return self.signs._replace(mean=mean, cov=cov, scale=pt.sqrt(new.variance) / NUGGET)
 
     @property
     def _virtual(self) -> list[Observed]:
+        """The derivatives that have signs, with a little noise, as the function is conditioned on them."""
         if self.signs is None:
             return []
         prior = derivative_covariance(self.cov_func, self.kinds, self.signs.sites, self.kinds, self.signs.sites)

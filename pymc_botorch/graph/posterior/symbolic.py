@@ -12,11 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.distributions.distribution import SymbolicRandomVariable
 from pytensor.graph.replace import graph_replace
-from pytensor.graph.traversal import ancestors
 from pytensor.tensor.random.basic import MvNormalRV
-from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
@@ -24,9 +21,7 @@ from pymc_botorch.graph.gps.likelihoods import split_jitter
 from pymc_botorch.graph.gps.marginal import Observations
 from pymc_botorch.graph.posterior.new_inputs import mark_new_inputs
 from pymc_botorch.graph.posterior.pointwise import VARIANCE_FLOOR, point_gradients, point_variances
-from pymc_botorch.graph.rewrites.differentiable import differentiable
-
-RANDOM = (RandomVariable, SymbolicRandomVariable)
+from pymc_botorch.graph.rewrites.differentiable import differentiable_with_random
 
 
 class SymbolicPosterior(NamedTuple):
@@ -73,15 +68,7 @@ def _moments(
         raise UnsupportedGPError(
             "The covariance of this gp's conditional does not end in PyMC's jitter. Use pm.gp.Marginal of PyMC 6."
         )
-    outputs = [mean, stabilised[0]]
-    # differentiable() copies all but leaves, and a copy of a random variable would be another random variable
-    random = {
-        v: v.type(v.name)
-        for v in ancestors(outputs)
-        if isinstance(v, TensorVariable) and v.owner is not None and isinstance(v.owner.op, RANDOM)
-    }
-    outputs = differentiable(graph_replace(outputs, random, strict=False) if random else outputs)
-    return graph_replace(outputs, {leaf: v for v, leaf in random.items()}, strict=False) if random else outputs
+    return differentiable_with_random([mean, stabilised[0]])
 
 
 def conditional_gradients(

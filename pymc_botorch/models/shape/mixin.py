@@ -3,7 +3,7 @@
 __all__ = ["ShapeMixin"]
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -17,7 +17,6 @@ from pymc_botorch.graph.posterior.pointwise import mean_gradients_at
 from pymc_botorch.graph.posterior.slopes import gradient_covariance_at
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.posterior.arrays import to_numpy
-from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.state import State
 from pymc_botorch.models.tensors import as_tensor
 from pymc_botorch.models.training_data import PreparedData
@@ -53,11 +52,10 @@ class ShapeMixin:
         Raises:
             UnsupportedError: If the model's gp knows no signs of slopes.
         """
-        (points,), columns = self._points(grid), self._signed_columns()
+        points, columns = self._points(grid), self._signed_columns()
         rng, hits, total = np.random.default_rng(seed), 0, 0
         limits = np.concatenate([np.full(len(points), tolerance * self._slope_unit(j)) for j, _ in columns])
-        for posterior, mean, root in self._slopes(points, columns):
-            del posterior
+        for mean, root in self._slopes(points, columns):
             samples = mean + rng.normal(size=(SAMPLES, len(mean))) @ root.T
             hits += int((samples >= -limits).all(1).sum())
             total += SAMPLES
@@ -79,8 +77,7 @@ class ShapeMixin:
             UnsupportedError: If the model's gp knows no signs of slopes, or was not made from data.
         """
         columns = self._signed_columns()
-        is_from_data = self._prepared is not None
-        if not is_from_data:
+        if self._prepared is None:
             raise UnsupportedModelError(
                 "This model was made from a gp fitted in PyMC: its sites are those of the draws. Sample again."
             )
@@ -89,8 +86,7 @@ class ShapeMixin:
             if bounds is None:
                 low, high = sites.min(0), sites.max(0)
             else:
-                (corners,) = self._points(bounds)
-                low, high = corners
+                low, high = self._points(bounds)
             points = low + (high - low) * _spread(sites.shape[1])
             points = snapped(points, self.state.fitted.X, self.state.fitted.graph.signs.indices)
             chosen = self._doubtful(points, columns, bound, (high - low) / (4 * len(sites) ** (1 / sites.shape[1])))
@@ -114,7 +110,7 @@ class ShapeMixin:
         """Return the points of largest probability of a wrong sign above a bound, some way apart."""
         wrong = np.zeros(len(columns) * len(points))
         count = 0
-        for _, mean, root in self._slopes(points, columns):
+        for mean, root in self._slopes(points, columns):
             wrong += norm.cdf(-mean / np.maximum(np.sqrt(np.square(root).sum(1)), 1e-300))
             count += 1
         chosen: list[np.ndarray] = []
@@ -128,36 +124,34 @@ class ShapeMixin:
             chosen += own
         return np.array(chosen).reshape(-1, points.shape[1])
 
-    def _slopes(self, points: np.ndarray, columns: list[tuple[int, float]]) -> Any:
+    def _slopes(self, points: np.ndarray, columns: list[tuple[int, float]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield, at each draw, mean and a root of the covariance of all slopes at points, times their sign, in the gp's units."""
-        process = self.state.process
-        parameters = self.state.fitted.graph.parameters
-        roots: dict[bytes, np.ndarray] = {}
-        name = self.state.fitted.graph.signs.name
-        assert isinstance(process, MixtureProcess)
-        for s, compiled in enumerate(process.processes):
+        fitted = self.state.fitted
+        hyperparameters = [values for name, values in fitted.draws.items() if name != fitted.graph.signs.name]
+        roots: dict[bytes, np.ndarray] = {}  # of each point of the hyperparameters: the derivatives do not change it
+        for s, compiled in enumerate(self.state.process.processes):
             posterior: ConditionedPosterior = compiled.posterior
-            own = {key: self.state.fitted.draws[key][s] for key in parameters if key != name}
-            key = b"".join(np.asarray(value).tobytes() for value in own.values())
+            key = b"".join(values[s].tobytes() for values in hyperparameters)
             with botorch_errors():
                 (gradient,) = posterior(mean_gradients_at, points)
                 if key not in roots:
                     roots[key] = _root(posterior, points, columns)
-            yield posterior, np.concatenate([sign * gradient[:, j] for j, sign in columns]), roots[key]
+            yield np.concatenate([sign * gradient[:, j] for j, sign in columns]), roots[key]
 
-    def _points(self, X: Any) -> list[np.ndarray]:
+    def _points(self, X: Any) -> np.ndarray:
+        """Return points ``N x d`` as the gp sees them."""
         points = as_tensor("X", X).detach().to("cpu", torch.float64)
         d = self.state.training.raw_X.shape[-1]
         if points.ndim != 2 or points.shape[1] != d or not points.isfinite().all():
             raise InvalidDataError(f"The points have shape {tuple(points.shape)}. Pass finite ones, N x {d}.")
-        return [to_numpy(self.read_inputs(points)[1])]  # type: ignore[attr-defined]  # of the model
+        return to_numpy(self.read_inputs(points)[1])  # type: ignore[attr-defined]  # of the model
 
     def _slope_unit(self, j: int) -> float:
         """Return what a slope of one, in raw units, is in the units of the gp."""
         X = self.state.training.raw_X
         step = torch.zeros_like(X[:1])
         step[0, j] = 1.0
-        moved = self._points(torch.cat([X[:1], X[:1] + step]))[0]
+        moved = self._points(torch.cat([X[:1], X[:1] + step]))
         return float(1.0 / (abs(self.state.outcome_scale.scale) * abs(moved[1, j] - moved[0, j])))
 
     def _signed_columns(self) -> list[tuple[int, float]]:
