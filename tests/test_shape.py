@@ -32,6 +32,7 @@ from torch import Tensor
 import pymc_botorch
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, compile_acqf
 from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.inference.sensitivity.derivatives import read_derivatives_of_built
 from pymc_botorch.shape import MonotoneGP
 
 DIFFERENCES = 1e-6
@@ -666,6 +667,8 @@ def test_what_a_model_with_signs_cannot_do_is_refused() -> None:
         with pytest.raises(UnsupportedError, match=match):
             call()
     model.eval()
+    with pytest.raises(UnsupportedGPError, match="were drawn apart from its hyperparameters"):
+        read_derivatives_of_built(*model.read_built(), ["y"])
 
     class NoSignsGP(FullyBayesianPyMCGP):
         def build_gp(self, X: Any, y: Any) -> pm.gp.Marginal:

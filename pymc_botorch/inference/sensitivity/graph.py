@@ -19,7 +19,7 @@ from pytensor.graph.traversal import ancestors, graph_inputs
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.variable import TensorVariable
 
-from pymc_botorch.errors import DataError
+from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.compiling.structure import Graph
 from pymc_botorch.graph.gps.posterior_graph import PosteriorGraph
 from pymc_botorch.graph.posterior.symbolic import SymbolicPosterior
@@ -121,6 +121,7 @@ def read_sensitivity_graph(
         known: Values of data of the model in place of those that it holds.
 
     Raises:
+        UnsupportedGPError: If the gp was built with signs of derivatives.
         DataError: If the model has no parameters or discrete ones, there are no data of a name in ``wrt``, or the quantity is no
             number of this model.
     """
@@ -178,6 +179,11 @@ def read_sensitivity_graph(
 
 def _of_model(posterior: PosteriorGraph, sources: Mapping[str, Variable], pm_model: pm.Model) -> list[TensorVariable]:
     """Return the posterior's mean and covariance as expressions of the model's value variables and data."""
+    if any(name not in pm_model.named_vars for name in posterior.parameters):
+        raise UnsupportedGPError(
+            "The draws of this model carry derivatives with signs, which were drawn apart from its hyperparameters. Ask the same "
+            "gp without signs, a pm.gp.Marginal."
+        )
     random = {symbol: pm_model[name] for name, symbol in posterior.parameters.items()}
     known = {posterior.data[name]: source.astype(posterior.data[name].type.dtype) for name, source in sources.items()}
     moments = graph_replace([posterior.mean, posterior.cov], {posterior.given_noise: posterior.noise}, strict=False)
