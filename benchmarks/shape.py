@@ -3,7 +3,7 @@
 1. Steep sigmoid, n = 12, noise sd 0.1, 20 data sets: in the median at least 0.80 of joint draws rise (slope >= -1e-3) at all of 101
    points, without knowledge at most 0.2; at least 0.99 of the slopes are positive; R-hat is at most 1.02; gradients agree with finite
    differences within 1e-6; the mean error (root mean square over the unit interval) is below that without knowledge.
-2. Two inputs, n = 25, 5 x 5 sites: at least 0.99 of the slopes are positive, sampling takes under three minutes.
+2. Two inputs, n = 25, the default 7 x 7 sites: at least 0.99 of the slopes are positive, sampling takes under three minutes.
 3. Twelve points in two dimensions with measured slopes: an error at least five times lower than with values alone.
 
 Simple regret of a dose trial with a price, 20 repeats, paired, and errors for other truths are printed without a bar. Run by ``make

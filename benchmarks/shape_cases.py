@@ -18,6 +18,8 @@ from pymc_botorch.shape import MonotoneGP
 
 GRID = np.linspace(0, 1, 101)[:, None]
 NUM_SITES = 15
+SITES = np.linspace(0, 1, NUM_SITES)[:, None]
+"""Of one input; of two, the default."""
 Truth = Callable[[np.ndarray], np.ndarray]
 """``N`` inputs to ``N`` values, from about 0 to about 1 over the unit interval."""
 
@@ -65,11 +67,11 @@ class RisingGP(FullyBayesianPyMCGP):
     """The default model of a function that rises in all inputs."""
 
     def build_gp(self, X: pt.TensorVariable, y: pt.TensorVariable) -> MonotoneGP:
-        """Build the gp, with its sites over the unit cube."""
+        """Build the gp."""
         d = X.type.shape[1]
         mean, cov, sd = _priors(d)
         gp = MonotoneGP(mean_func=mean, cov_func=cov, increasing=list(range(d)))
-        gp.marginal_likelihood("observed", X, y, sigma=sd, at=_sites(d))
+        gp.marginal_likelihood("observed", X, y, sigma=sd, at=SITES if d == 1 else None)
         return gp
 
 
@@ -105,9 +107,3 @@ def _priors(d: int) -> tuple[pm.gp.mean.Mean, pm.gp.cov.Covariance, pt.TensorVar
     lengthscale = pm.LogNormal("lengthscale", np.sqrt(2) + np.log(d) / 2, np.sqrt(3), shape=d)
     sd = pt.sqrt(pm.LogNormal("noise", -4, 1))
     return pm.gp.mean.Constant(pm.Flat("mean")), pm.gp.cov.ExpQuad(d, ls=lengthscale), sd
-
-
-def _sites(d: int) -> np.ndarray:
-    """Return 15 sites of one input, 5 x 5 of two."""
-    axes = [np.linspace(0, 1, NUM_SITES if d == 1 else 5)] * d
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)

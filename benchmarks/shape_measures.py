@@ -84,7 +84,7 @@ def rows_in_the_plane(repeats: int) -> list[Row]:
         r_hats.append(report(model).r_hat or np.nan)
     return [
         quartiles("two inputs: share of slopes that are positive, 11 x 11 points", shares, 0.99),
-        quartiles("two inputs: sampling, 50 slopes, one thread", sampling, 180.0, "seconds"),
+        quartiles("two inputs: sampling, 98 slopes, one thread", sampling, 180.0, "seconds"),
         quartiles("two inputs: all else of the first fit, with compilation", [first], None, "seconds"),
         quartiles("two inputs: draws that rise in both at all of 121 points", monotone, None),
         _ceiling("two inputs: R-hat of slopes at sites", r_hats, None),

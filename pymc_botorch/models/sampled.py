@@ -3,7 +3,6 @@
 __all__ = ["SIXTEEN", "AbstractSampledEnsemble", "most_draws"]
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self
@@ -12,20 +11,20 @@ import numpy as np
 import torch
 
 from pymc_botorch.config import config
-from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
+from pymc_botorch.errors import DataError
 from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.build import BuiltGP
-from pymc_botorch.inference.fit.map import fit_map
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.sampling.fitting import fit_draws
 from pymc_botorch.inference.sampling.idata import SampleRecord
-from pymc_botorch.inference.sampling.options import Method, read_options
+from pymc_botorch.inference.sampling.options import Method, PointMethod, read_options
 from pymc_botorch.inference.sampling.thinning import choose
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.shape.drawing import NUM_DRAWS, redrawn, warning_of, with_signs
+from pymc_botorch.models.shape.drawing import NUM_DRAWS, redrawn, with_signs
+from pymc_botorch.models.shape.fitting import fit_at_point
 from pymc_botorch.models.shape.mixin import ShapeMixin
 from pymc_botorch.models.state import State
 from pymc_botorch.models.warm_start import check_warm_start, read_warm_start
@@ -57,7 +56,7 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
 
     def fit(
         self,
-        method: Method = "auto",
+        method: Method | PointMethod = "auto",
         warm_start: AbstractBuiltGP | Mapping[str, Any] | None = None,
         *,
         num_draws: int | None = SIXTEEN,
@@ -89,12 +88,18 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
         passes within ``max_seconds``, the best draws so far are the model, ``fit_result.trusted`` is False, and a warning gives
         the diagnostics that failed. No diagnostic sees a mode that nothing has found.
 
+        Of a gp whose derivatives have signs, ``"auto"`` is a point: ``"map"``, the maximum a posteriori without signs; where the
+        outcomes make the signs 1e10 times less probable there, ``"joint"``, the maximum of the joint density of outcomes and
+        signs, which takes less of the noise for the function. Each draw is then one of the derivatives at the sites. The other
+        methods draw hyperparameters given the outcomes, and derivatives given both.
+
         A method of your choice is the only one that is tried, and takes the time that it takes. ``"nuts"`` is nutpie's sampler
         where nutpie is installed, and samples the density that was compiled for this builder once; else PyMC's, which compiles
         at each call. ``"laplace"`` weighs draws from Student-t distributions at the modes.
 
         Args:
-            method: ``"auto"``, ``"importance"``, ``"smc"``, ``"nuts"`` or ``"laplace"``.
+            method: ``"auto"``, ``"importance"``, ``"smc"``, ``"nuts"`` or ``"laplace"``; of a gp with signs also ``"map"`` and
+                ``"joint"``.
             warm_start: An earlier fit of the same model: ``"auto"`` weighs its draws anew, as they were first made, round after
                 round; importance sampling, chains and climbs begin at some of them. Or a fitted ``PyMCGP`` or a point, to begin
                 at.
@@ -158,9 +163,22 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
             check_warm_start(warm_start, "an earlier fit of the same model, a fitted PyMCGP", AbstractBuiltGP)
         with botorch_errors():
             built, data = self._build()
-            if built.function.graph.signs is not None and method == "auto":
-                self._fit_point_with_signs(built, data, warm_start, num_starts, seed, maxiter, _kept(num_draws))
+            has_signs = built.function.graph.signs is not None
+            if has_signs and (method == "auto" or method == "map" or method == "joint"):
+                at_point = fit_at_point(
+                    built,
+                    data,
+                    method=method,
+                    warm_start=warm_start.point if isinstance(warm_start, AbstractBuiltGP) else warm_start,
+                    options=options,
+                    num_draws=_kept(num_draws),
+                    owner=self._owner_of_priors,
+                )
+                state = self._conditioned(built, data, at_point.draws, at_point.size)
+                self._replace_state(replace(state, result=at_point.result))
                 return self.eval()
+            if method == "map" or method == "joint":
+                raise DataError(f"method is {method!r}, a point, but the gp has no signs. Pass 'auto', or take a PyMCGP.")
             found, stats, density, result = fit_draws(
                 built,
                 data,
@@ -174,7 +192,7 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
             points = [density.constrained(u) for u in found.unconstrained[kept]]
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
             count = len(points)
-            if built.function.graph.signs is not None:
+            if has_signs:
                 stacked, count, report = with_signs(
                     built.given(data, stacked, count)[0], stacked, num_draws=_kept(num_draws), seed=seed
                 )
@@ -182,29 +200,6 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
             state = self._conditioned(built, data, stacked, count)
             self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data, result)))
         return self.eval()
-
-    def _fit_point_with_signs(
-        self, built: BuiltGP, data: TrainingData, warm_start: Any, num_starts: int, seed: int, maxiter: int, num_draws: int
-    ) -> None:
-        """Set hyperparameters to their maximum a posteriori without signs, and draw the derivatives given them."""
-        start = warm_start.point if isinstance(warm_start, AbstractBuiltGP) else warm_start
-        start = None if start is None else {name: value for name, value in start.items() if name in built.scales.names}
-        point, result = fit_map(
-            built,
-            data,
-            warm_start=start,
-            num_starts=num_starts,
-            seed=seed,
-            maxiter=maxiter,
-            tier=config.linker,
-            owner=self._owner_of_priors,
-        )
-        stacked = {name: value[None] for name, value in point.items()}
-        draws, count, report = with_signs(built.given(data, stacked, 1)[0], stacked, num_draws=num_draws, seed=seed)
-        if (warning := warning_of(report)) is not None:
-            warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
-        result = replace(result, slopes=report, warning=result.warning or warning)
-        self._replace_state(replace(self._conditioned(built, data, draws, count), result=result))
 
     def _conditioned(self, built: BuiltGP, data: TrainingData, draws: Mapping[str, np.ndarray], num_draws: int) -> State:
         """Return the state of what was built with these draws; derivatives that have signs are drawn if they are not there."""

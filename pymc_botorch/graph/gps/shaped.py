@@ -82,7 +82,7 @@ class MonotoneGP(pm.gp.Marginal):
         decreasing: Sequence[int] = (),
         convex: Sequence[int] = (),
         concave: Sequence[int] = (),
-        nu: float = 0.01,
+        nu: float = 0.001,
     ) -> None:
         super().__init__(
             mean_func=pm.gp.mean.Zero() if mean_func is None else mean_func,
@@ -95,7 +95,7 @@ class MonotoneGP(pm.gp.Marginal):
         if len({(kind.column, kind.order) for kind in self.kinds}) < len(self.kinds):
             raise DataError("A column is named twice, or with both signs. Name it once, as one that rises or one that falls.")
         if not 0 < nu < 1:
-            raise DataError(f"nu is {nu}. Pass the width of the probit as a share of the derivative's prior sd, such as 0.01.")
+            raise DataError(f"nu is {nu}. Pass the width of the probit as a share of the derivative's prior sd, such as 0.001.")
         check_derivatives(self.cov_func, self.kinds)
         self.nu = float(nu)
         self.measured: list[Observed] = []

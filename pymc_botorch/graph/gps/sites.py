@@ -12,13 +12,13 @@ from pymc_botorch.graph.gps.values import constant_value
 
 
 def default_sites(X: np.ndarray, indices: Sequence[int] = ()) -> np.ndarray:
-    """Return sites over the range of inputs ``n x d``: 15 of one, 5 x 5 of two, of more ten for each, spread evenly.
+    """Return sites over the range of inputs ``n x d``: 30 of one, 7 x 7 of two, of more ten for each, spread evenly.
 
     Columns that are ``indices`` of categories have those that are in ``X``.
     """
     d, low, high = X.shape[1], X.min(0), X.max(0)
     if d <= 2:
-        axes = [np.linspace(0, 1, 15 if d == 1 else 5)] * d
+        axes = [np.linspace(0, 1, 30 if d == 1 else 7)] * d
         unit = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
     else:  # points of a rank-one lattice, which fill a cube evenly
         root = 2.0

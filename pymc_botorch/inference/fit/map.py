@@ -39,11 +39,11 @@ class FitResult:
     """Report of a MAP fit; it prints as a table.
 
     Attributes:
-        method: ``"map"``.
+        method: ``"map"``; or ``"joint"``, with the signs of a gp whose derivatives have signs.
         starts: Where each optimisation started: ``"warm start"``, ``"prior mode"`` (PyMC's ``"initial point"`` where the priors
-            depend on the data) or ``"prior draw"``.
+            depend on the data), ``"prior draw"`` or ``"without signs"``, the maximum a posteriori before a joint fit.
         values: Log posterior density that each optimisation reached, without Jacobian, for the data in the units of the gp;
-            ``-inf`` where the density of its start is not finite.
+            ``-inf`` where the density of its start is not finite. Of a joint fit with the log probability of the signs.
         evaluations: Number of evaluations of density and gradient, over all starts.
         seconds: Wall time, compilation included.
         linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
@@ -82,7 +82,8 @@ class FitResult:
             "derivatives": self.slopes is not None and self.slopes.text,
             "warning": self.warning,
         }
-        return table("Fit of a point (maximum a posteriori)", rows)
+        what = "maximum a posteriori" if self.method == "map" else "most probable together with the signs"
+        return table(f"Fit of a point ({what})", rows)
 
 
 def fit_map(

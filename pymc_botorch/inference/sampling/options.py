@@ -1,6 +1,6 @@
 """Options of a fit by posterior draws, and their validation."""
 
-__all__ = ["Method", "SamplingOptions", "check_counts", "read_options"]
+__all__ = ["Method", "PointMethod", "SamplingOptions", "check_counts", "read_options"]
 
 from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple, get_args
@@ -9,7 +9,9 @@ from pymc_botorch.errors import DataError
 from pymc_botorch.inference.sampling.methods.nuts import NutsOptions
 
 type Method = Literal["auto", "importance", "smc", "nuts", "laplace"]
-METHODS: tuple[str, ...] = get_args(Method.__value__)
+type PointMethod = Literal["map", "joint"]
+"""Points, of gps whose derivatives have signs."""
+METHODS: tuple[str, ...] = get_args(Method.__value__) + get_args(PointMethod.__value__)
 MIN_PROPOSALS = 100
 """Smallest ``num_proposals``: the tail of fewer weights says little."""
 SECONDS = 60.0

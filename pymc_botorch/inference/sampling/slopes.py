@@ -14,6 +14,8 @@ class SlopesReport(NamedTuple):
         ess: Smallest effective sample size of a derivative, of bulk and tails; NaN where hyperparameters are draws, too.
         r_hat: Largest R-hat of a derivative; None where hyperparameters are draws, too.
         seconds: Wall time.
+        log_contradiction: Natural logarithm of the factor by which the outcomes make the signs less probable at the point; below
+            zero they make them more probable. NaN where hyperparameters are draws, too.
     """
 
     num_sites: int
@@ -21,6 +23,7 @@ class SlopesReport(NamedTuple):
     ess: float
     r_hat: float | None
     seconds: float
+    log_contradiction: float = float("nan")
 
     @property
     def text(self) -> str:

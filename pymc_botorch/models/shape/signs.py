@@ -14,7 +14,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from pymc_botorch.errors import FitError
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
-from pymc_botorch.graph.posterior.cut import signs_of_data
+from pymc_botorch.inference.fit.signs import in_prior_sds
 
 BURNIN, THINNING = 200, 10
 """Number of steps of each chain that are left out at first, and of which one is kept by default."""
@@ -37,8 +37,7 @@ def draw_signs(
         seed: Random seed.
         thinning: Of how many steps one is kept.
     """
-    mean, cov, scale = posterior.functions(signs_of_data, *posterior.values)
-    mean, cov = mean / scale, cov / np.outer(scale, scale)  # in prior sds
+    mean, cov, scale = in_prior_sds(posterior)
     M = len(mean)
     noisy = cov + nu**2 * np.eye(M)
     start = np.maximum(mean, 0.0) + 0.1 * np.sqrt(np.diag(noisy))
