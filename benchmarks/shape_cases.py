@@ -19,7 +19,7 @@ from pymc_botorch.shape import MonotoneGP
 GRID = np.linspace(0, 1, 101)[:, None]
 NUM_SITES = 15
 SITES = np.linspace(0, 1, NUM_SITES)[:, None]
-"""Of one input; of two, the default."""
+"""Of one input; of two, the default 7 x 7."""
 Truth = Callable[[np.ndarray], np.ndarray]
 """``N`` inputs to ``N`` values, from about 0 to about 1 over the unit interval."""
 

@@ -12,21 +12,22 @@ PROSE = """\
 # Knowledge of shape: what it is worth
 
 A `MonotoneGP` is told in which inputs a function rises or falls. The measurements use the priors of the library's default model,
-a squared exponential of variance one for standardised outcomes, with 15 sites of one input and 5 x 5 of two; they know nothing of
-the truths below, which rise from about 0 to 1 over the unit interval (benchmarks/shape.py).
+a squared exponential of variance one for standardised outcomes, with 15 sites of one input and the default 7 x 7 of two; they know
+nothing of the truths below, which rise from about 0 to 1 over the unit interval (benchmarks/shape.py).
 
-**Errors.** Error is the root mean square of posterior mean less truth. Hyperparameters are the maximum a posteriori of the gp
-*without* signs. A ratio below one says that the knowledge helped.
+**Errors.** Error is the root mean square of posterior mean less truth. Both models are fitted by default. A ratio below one says that
+the knowledge helped.
 
-- It helps where the function rises everywhere and noise is moderate: saturating, linear and logarithmic curves.
+- It helps where the function rises everywhere, and most where outcomes are noisy: saturating, linear and logarithmic curves.
 - It does not help, or hurts, on long plateaus: slopes that are held positive can not average to zero there, and the mean is
   lifted. It is the price of drawing functions from a truncated gp (Zhou, Ray, Pati and Bhattacharya call it mass shifting).
-- It is not to be trusted where the plain gp takes noise for wiggles (noise of 0.3 below). Its short lengthscale and small noise
-  then contradict the signs: the chains mix poorly, and draws fall between sites. Look at `prob_monotone` and at R-hat before you
-  use the model.
 
-Other hyperparameters may serve better: benchmarks/shape_hyperparameters.py compares the maximum without signs with that of the
-joint density of outcomes and signs, and with that divided by the prior probability of the signs.
+**Hyperparameters.** `fit()` takes the maximum a posteriori of the gp *without* signs. With few noisy outcomes that is often a function
+that follows the noise up and down, which signs repair in part: `fit_result` then says by how much the outcomes make the signs less
+probable at this point, and chains may mix poorly. Two others were compared over ten kinds of data, and none is best everywhere:
+`fit("importance")` draws hyperparameters, too, with much the same errors; `fit("joint")`, the maximum of the joint density of outcomes
+and signs, has longer lengthscales. That is better on functions that rise everywhere, and worse on a steep sigmoid and with nine plots in
+two inputs (tutorials/08_what_you_know.ipynb). benchmarks/shape_hyperparameters.py is the study.
 """
 
 
@@ -51,7 +52,7 @@ def _cases(found: dict[str, dict[str, Any]]) -> list[str]:
         rising, plain = np.array(case["rising"]), np.array(case["plain"])
         lines.append(
             f"| {name} | {len(rising)} | {rising.mean():.3f} | {plain.mean():.3f} | {rising.mean() / plain.mean():.2f} "
-            f"| {(rising < plain).mean():.0%} | {np.median(case['monotone']):.2f} | {np.median(case['r_hat']):.3f} |"
+            f"| {(rising < plain).mean():.0%} | {np.median(case['monotone']):.2f} | {np.median(case['r_hat']):.3f} "
         )
     return lines
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 import torch
+import xarray as xr
 from botorch.acquisition import (
     LogExpectedImprovement,
     UpperConfidenceBound,
@@ -25,6 +27,7 @@ from botorch.models import ModelListGP
 from botorch.models.transforms import Normalize, Standardize
 from botorch.optim import optimize_acqf
 from botorch.sampling import SobolQMCNormalSampler
+from pymc.blocking import DictToArrayBijection, RaveledVars
 from scipy import stats
 from shapes import VALUE, Part, covariance, exp_quad, given, joint, matern52, sigmoid
 from torch import Tensor
@@ -34,7 +37,7 @@ from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, compile_acqf
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.inference.fit.signs import fit_joint, log_orthant_probability
 from pymc_botorch.inference.sensitivity.derivatives import read_derivatives_of_built
-from pymc_botorch.shape import MonotoneGP
+from pymc_botorch.shape import MonotoneGP, refine_sites
 
 DIFFERENCES = 1e-6
 """Relative to the largest: of finite differences of fourth order in the reference; twice a second derivative leaves 1e-4."""
@@ -446,8 +449,9 @@ def test_sites_follow_the_data_unless_they_are_given() -> None:
         assert model.draws["y_slopes"].shape == (3, 3)
     model = RisingGP(X, Y).fit(seed=1, num_draws=3)
     assert model.state.fitted.data["sites"].max() == 1
-    model.set_train_data(X[:8], model.train_targets[:8], strict=False)
-    assert model.state.fitted.data["sites"].max() == X[7, 0]
+    for n, last in ((8, 1), (5, X[4, 0])):  # of the unit interval, more than half and less
+        model.set_train_data(X[:n], Y[:n, 0], strict=False)
+        assert model.state.fitted.data["sites"].max() == last
 
 
 @pytest.mark.filterwarnings("ignore:A not p.d., added jitter")  # a candidate close to a known point
@@ -482,7 +486,7 @@ def test_sites_are_added_where_signs_are_doubtful() -> None:
     model = FewSitesGP(*data()).fit(seed=1, num_draws=20)
     before = _largest_doubt(model)
     sites = len(model.state.fitted.data["sites"])
-    model.refine_sites(0.02, seed=1, num_draws=20)
+    assert refine_sites(model, 0.02, seed=1, num_draws=20) is model
     assert len(model.state.fitted.data["sites"]) > sites
     assert _largest_doubt(model) <= 0.02 < before
     refined = model.state.fitted.data["sites"]
@@ -576,6 +580,58 @@ def test_draws_of_pymc_are_taken_with_their_slopes() -> None:
         pymc_botorch.compile_predict(gp, {"reach": 0.3})
 
 
+def test_samplers_have_the_gradient_of_a_density_with_signs() -> None:
+    """Also of slopes that are surely positive: PyMC's log probability of a large number has no finite gradient."""
+    X, Y = (part.numpy() for part in data(6))
+    with pm.Model() as pm_model:
+        gp = MonotoneGP(cov_func=cov.ExpQuad(1, ls=pm.LogNormal("reach", -1, 0.3)), increasing=[0])
+        gp.marginal_likelihood("y", X, Y[:, 0], sigma=0.1, at=np.linspace(0, 1, 6)[:, None])
+    density = pm_model.logp_dlogp_function(ravel_inputs=True)
+    density.set_extra_values({})
+    start = DictToArrayBijection.map(pm_model.initial_point())
+    value, slope = density(start)
+    assert np.isfinite(value)
+    for i, step in enumerate(1e-6 * np.eye(len(slope))):
+        up, down = (density(RaveledVars(start.data + k * step, start.point_map_info))[0] for k in (1, -1))
+        assert slope[i] == pytest.approx((up - down) / 2e-6, rel=1e-4, abs=1e-2)
+
+
+def test_sites_of_pm_data_are_where_they_are_when_the_gp_is_read() -> None:
+    X, Y = (part.numpy() for part in data(6))
+    with pm.Model(name="trial"):
+        at = pm.Data("at", np.array([[0.1], [0.3]]))
+        gp = MonotoneGP(cov_func=cov.ExpQuad(1, ls=pm.LogNormal("reach", -1, 0.3)), increasing=[0])
+        gp.marginal_likelihood("y", X, Y[:, 0], sigma=0.1, at=at)
+        pm.set_data({"trial::at": np.array([[0.7], [0.9]])})
+        draws = xr.Dataset({"trial::reach": (("chain", "draw"), np.full((1, 3), 0.4))})
+        draws["trial::y_slopes"] = ("chain", "draw", "site"), np.arange(6.0).reshape(1, 3, 2)
+        model = FullyBayesianPyMCGP.from_fitted(gp, draws, num_draws=3)
+    np.testing.assert_array_equal(model.state.fitted.data["sites"], [[0.7], [0.9]])
+    new = X[:2] + 0.05
+    means = model.posterior(torch.from_numpy(new)).mean[:, :, 0].detach().numpy()
+    for slopes, mean in zip(model.draws["trial::y_slopes"], means, strict=True):
+        of_signs = Part(np.array([[0.7], [0.9]]), [(0, 1, 1.0)], slopes, NUGGET / 0.4**2)
+        parts = [Part(X, [VALUE], Y[:, 0], 0.01 + JITTER), of_signs]
+        expected, _ = given(exp_quad(0.4), lambda X: np.zeros(len(X)), parts, Part(new, [VALUE], np.empty(0), 0))
+        close(mean, expected, 1e-6)
+
+
+class SitesOfDataGP(FullyBayesianPyMCGP):
+    units = "natural"
+
+    def build_gp(self, X: Any, y: Any) -> MonotoneGP:
+        return rising(X, y, at=X)
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_sites_that_a_builder_takes_from_its_data_are_those_of_each_model() -> None:
+    X, Y = data(6)
+    with pytest.warns(UserWarning, match="build_gp runs anew for each model"):
+        models = [SitesOfDataGP(k * X, Y).fit(seed=1, num_draws=4) for k in (1, 3)]
+    for k, model in zip((1, 3), models, strict=True):
+        np.testing.assert_allclose(model.state.fitted.data["sites"], k * X.numpy())
+
+
 def test_chains_of_slopes_that_did_not_mix_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pymc_botorch.models.shape.drawing.DRAWS", 6)
     with pytest.warns(FitWarning, match="draws of 30 derivatives with signs may not represent"):
@@ -614,21 +670,22 @@ class WigglyGP(FullyBayesianPyMCGP):
 
 
 @pytest.mark.usefixtures("few_draws")
-def test_a_point_that_contradicts_the_signs_gives_way_to_the_most_probable_one_with_them() -> None:
-    chosen = WigglyGP(*noisy()).fit(seed=1)
-    with pytest.warns(
-        FitWarning, match=r"contradict the signs: they make them 1e\d+ times less probable. Fit with method='joint'"
-    ):
-        without = WigglyGP(*noisy()).fit("map", seed=1)
-    assert (chosen.fit_result.method, without.fit_result.method) == ("joint", "map")
-    assert chosen.fit_result.slopes.log_contradiction < np.log(1e10) < without.fit_result.slopes.log_contradiction
-    assert chosen.draws["reach"][0] > 2 * without.draws["reach"][0]
+def test_the_joint_maximum_takes_for_noise_what_contradicts_the_signs() -> None:
+    without, joint = WigglyGP(*noisy()).fit(seed=1), WigglyGP(*noisy()).fit("joint", seed=1)
+    assert (without.fit_result.method, joint.fit_result.method) == ("map", "joint")
+    factors = [model.fit_result.slopes.log_contradiction for model in (without, joint)]
+    assert factors[1] < 3 < 20 < factors[0]
     truth = 1 - torch.exp(-3 * GRID[:, 0])
-    errors = [float((model.posterior(GRID).mixture_mean[:, 0] - truth).detach().square().mean()) for model in (chosen, without)]
-    assert errors[0] < 0.5 * errors[1]
-    assert "most probable together with the signs" in str(chosen.fit_result)
-    with pytest.raises(ModelFittingError, match="contradict the signs"):
-        WigglyGP(*noisy()).fit("map", seed=1, strict=True)
+    errors = [float((model.posterior(GRID).mixture_mean[:, 0] - truth).detach().square().mean()) for model in (without, joint)]
+    assert errors[1] < 0.5 * errors[0]
+    assert re.search(r"the outcomes make the signs 1e\d+ times less probable at this point", without.fit_result.slopes.text)
+    assert "most probable together with the signs" in str(joint.fit_result)
+
+
+def test_strict_fits_raise_where_others_warn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymc_botorch.models.shape.drawing.DRAWS", 6)
+    with pytest.raises(ModelFittingError, match="may not represent their posterior"):
+        RisingGP(*data()).fit(seed=1, num_draws=4, strict=True)
 
 
 def test_the_joint_maximum_is_that_of_density_times_probability() -> None:
@@ -683,7 +740,7 @@ def test_points_are_of_gps_with_signs() -> None:
             UnsupportedGPError,
             r"columns \[1\]",
         ),
-        ({"increasing": [0], "cov_func": None}, DataError, "of None"),
+        ({"increasing": [0], "cov_func": None}, UnsupportedGPError, "reads no columns"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -158,6 +158,8 @@ def _is_pure(built: BuiltGP, builder: Callable, data: TrainingData) -> bool:
     other = _build(builder, TrainingData(0.9 * more.X, 1.1 * more.y + 0.1, more.sigma))
     same = built.objective.structure == other.objective.structure
     same = same and built.function.graph.structure == other.function.graph.structure
+    if built.function.has_own_sites:
+        same = same and np.array_equal(built.function.data["sites"], other.function.data["sites"])
     pairs = zip(built.fixed.values(), other.fixed.values(), strict=True)
     return same and all(one is two is None or np.array_equal(np.asarray(one), np.asarray(two)) for one, two in pairs)
 

@@ -23,7 +23,7 @@ from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.shape.drawing import NUM_DRAWS, redrawn, with_signs
+from pymc_botorch.models.shape.drawing import NUM_DRAWS, NUM_POINTS, redrawn, with_signs
 from pymc_botorch.models.shape.fitting import fit_at_point
 from pymc_botorch.models.shape.mixin import ShapeMixin
 from pymc_botorch.models.state import State
@@ -88,10 +88,10 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
         passes within ``max_seconds``, the best draws so far are the model, ``fit_result.trusted`` is False, and a warning gives
         the diagnostics that failed. No diagnostic sees a mode that nothing has found.
 
-        Of a gp whose derivatives have signs, ``"auto"`` is a point: ``"map"``, the maximum a posteriori without signs; where the
-        outcomes make the signs 1e10 times less probable there, ``"joint"``, the maximum of the joint density of outcomes and
-        signs, which takes less of the noise for the function. Each draw is then one of the derivatives at the sites. The other
-        methods draw hyperparameters given the outcomes, and derivatives given both.
+        Of a gp whose derivatives have signs, ``"auto"`` is ``"map"``: the maximum a posteriori without signs, and draws of the
+        derivatives at the sites given it. ``"joint"`` is the same at the maximum of the joint density of outcomes and signs,
+        which takes more of the ups and downs of the data for noise. The other methods draw hyperparameters given the outcomes,
+        and derivatives given both.
 
         A method of your choice is the only one that is tried, and takes the time that it takes. ``"nuts"`` is nutpie's sampler
         where nutpie is installed, and samples the density that was compiled for this builder once; else PyMC's, which compiles
@@ -168,7 +168,7 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
                 at_point = fit_at_point(
                     built,
                     data,
-                    method=method,
+                    method="joint" if method == "joint" else "map",
                     warm_start=warm_start.point if isinstance(warm_start, AbstractBuiltGP) else warm_start,
                     options=options,
                     num_draws=_kept(num_draws),
@@ -188,14 +188,16 @@ class AbstractSampledEnsemble(ShapeMixin, AbstractEnsemble):
                 tier=config.linker,
                 owner=self._owner_of_priors,
             )
+            is_default = isinstance(num_draws, _Default)
+            if has_signs and is_default:
+                num_draws = NUM_POINTS
             kept = choose(density, found, max(int(found.effective_size), 1) if num_draws is None else int(num_draws))
             points = [density.constrained(u) for u in found.unconstrained[kept]]
             stacked = {name: np.stack([point[name] for point in points]) for name in points[0]}
             count = len(points)
             if has_signs:
-                stacked, count, report = with_signs(
-                    built.given(data, stacked, count)[0], stacked, num_draws=_kept(num_draws), seed=seed
-                )
+                given = built.given(data, stacked, count)[0]
+                stacked, count, report = with_signs(given, stacked, num_draws=NUM_DRAWS if is_default else count, seed=seed)
                 result = replace(result, slopes=report)
             state = self._conditioned(built, data, stacked, count)
             self._replace_state(replace(state, result=result, sample=SampleRecord(found, stats, data, result)))

@@ -1,6 +1,6 @@
 """Derivatives of a gp: their covariances with it and each other, their prior means, and whether there are any.
 
-The sign of a derivative that is known to be negative is turned, so that all are positive.
+Those that are known to be negative are multiplied by -1, so that all are positive.
 """
 
 __all__ = [
@@ -80,6 +80,8 @@ def measured_slopes(slopes: Any, cov_func: Any) -> Observed:
             "slopes are no tuple of four. Pass (X_g, g, sigma_g, columns): where, what, sd of its noise, along which."
         )
     sites, values, sigma, columns = slopes
+    if not np.iterable(columns):
+        raise DataError(f"The columns of measured slopes are {columns!r}. Pass a list, such as [0].")
     kinds = tuple(Derivative(j) for j in columns)
     check_derivatives(cov_func, kinds)
     if not kinds:
@@ -170,7 +172,9 @@ def check_derivatives(cov_func: Any, kinds: Sequence[Derivative]) -> None:
     if not kinds:
         return
     d = getattr(cov_func, "input_dim", None)
-    wrong = [k.column for k in kinds if not _is_whole(k.column) or d is None or not 0 <= k.column < d]
+    if d is None:
+        raise UnsupportedGPError("The covariance function reads no columns of X: its functions have no slopes. Use ExpQuad.")
+    wrong = [k.column for k in kinds if not _is_whole(k.column) or not 0 <= k.column < d]
     if wrong:
         raise DataError(f"Derivatives are along columns {wrong} of {d}. Pass whole numbers from 0 to input_dim - 1 of cov_func.")
     if rough := rough_kernels(cov_func):
@@ -184,7 +188,7 @@ def check_derivatives(cov_func: Any, kinds: Sequence[Derivative]) -> None:
         )
     if any(kind.order == 2 for kind in kinds):
         stationary = [part for part in kernels_in(cov_func) if isinstance(part, pm.gp.cov.Stationary)]
-        if any(type(part) is not pm.gp.cov.ExpQuad for part in stationary):
+        if not stationary or any(type(part) is not pm.gp.cov.ExpQuad for part in stationary):
             raise UnsupportedGPError(NO_SECOND)
 
 

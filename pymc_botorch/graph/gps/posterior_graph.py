@@ -28,7 +28,7 @@ from pymc_botorch.graph.gps.likelihoods import split_jitter
 from pymc_botorch.graph.gps.marginal import Observations
 from pymc_botorch.graph.gps.shaped import MonotoneGP
 from pymc_botorch.graph.gps.signs import Signs
-from pymc_botorch.graph.gps.sites import default_sites
+from pymc_botorch.graph.gps.sites import checked_sites, default_sites
 from pymc_botorch.graph.gps.values import check_no_randomness, constant_value
 from pymc_botorch.graph.rewrites.matching import elemwise_inputs
 
@@ -134,6 +134,8 @@ def read_posterior(
         data["Xu"], values["Xu"] = pt.matrix("Xu", dtype="float64", shape=(None, d)), observations.inducing
         given |= {"Xu": data["Xu"], "sigma": given_noise}
     gp = observations.gp
+    if isinstance(gp, MonotoneGP) and gp.signs is not None:
+        gp = gp.with_signs_as_inputs()
     with pm.Model(model=None):  # a scratch model: not a child of the one in context
         f = gp.conditional("f", _X, pred_noise=pred_noise, given=given, jitter=data["jitter"])
     if not isinstance(f.owner.op, MvNormalRV):
@@ -156,15 +158,9 @@ def _with_signs(
     """Return a graph with the gp's derivatives that have signs as a parameter, and their sites among the data."""
     X, y, jitter = (graph.data[name] for name in ("X", "y", "jitter"))
     signs = gp.signs_given(X, y, noise, jitter)
-    symbols = {signs.values: pt.vector(signs.name, dtype="float64"), signs.sites: signs.sites.type("sites")}
-    outputs = [graph.mean, graph.cov, signs.mean, signs.cov, signs.scale]
-    mean, cov, *of_signs = graph_replace(outputs, symbols, strict=False)
-    own = signs._replace(
-        values=symbols[signs.values], mean=of_signs[0], cov=of_signs[1], scale=of_signs[2], sites=symbols[signs.sites]
-    )
-    values = {**values, "sites": default_sites(values["X"], signs.indices) if gp.at is None else gp.at}
-    data = {**graph.data, "sites": own.sites}
-    return replace(graph, mean=mean, cov=cov, data=data, parameters={own.name: own.values}, signs=own), values
+    sites = default_sites(values["X"], signs.indices) if gp.at is None else checked_sites(gp.at, X.type.shape[1])
+    data, parameters = {**graph.data, "sites": signs.sites}, {signs.name: signs.values}
+    return replace(graph, data=data, parameters=parameters, signs=signs), {**values, "sites": sites}
 
 
 def _noise(noise_func: pm.gp.cov.BaseCovariance, X: TensorVariable) -> TensorVariable:

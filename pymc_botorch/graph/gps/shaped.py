@@ -8,7 +8,8 @@ Riihimaki and Vehtari (2010): derivatives ``g`` at the sites, which nobody has m
 __all__ = ["MonotoneGP"]
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from copy import copy
+from typing import Any, NoReturn, Self
 
 import numpy as np
 import pymc as pm
@@ -18,6 +19,7 @@ from pytensor.tensor.linalg import cholesky, solve_triangular
 from pytensor.tensor.variable import TensorVariable
 
 from pymc_botorch.errors import DataError, UnsupportedGPError
+from pymc_botorch.graph.gps.conditioning import factorised
 from pymc_botorch.graph.gps.derivatives import (
     Derivative,
     Observed,
@@ -33,15 +35,18 @@ from pymc_botorch.graph.gps.sites import checked_sites, default_sites
 
 NUGGET = 1e-3
 """Sd of the noise of derivatives that carry signs, of their prior sd: without it those of close sites have no factor."""
+LARGE = 20.0
+"""Standard normal number whose log probability is zero in float64; PyMC's has no finite gradient far above it."""
 
 
 class MonotoneGP(pm.gp.Marginal):
     """A ``pm.gp.Marginal`` of a function that rises or falls, is convex or concave, or whose slopes were measured.
 
-    Inside a ``pm.Model`` it is used as ``pm.gp.Marginal``: ``marginal_likelihood``, ``conditional``, ``predict``. The signs hold
-    at sites, softly; between close ones of a smooth kernel they mostly do. They are given to the function *after* the outcomes,
-    so that the marginal likelihood of the outcomes, and with it a point estimate of the hyperparameters, is that of the gp
-    without signs: as part of a likelihood they would be pseudo-data, which favour long lengthscales.
+    Inside a ``pm.Model`` it is used as ``pm.gp.Marginal``: ``marginal_likelihood``, ``conditional``, ``predict`` (at a point that
+    has the derivatives, too). The signs hold at sites; between sites they hold as far as the kernel is smooth, which
+    ``model.prob_monotone`` checks. The derivatives are parameters given the outcomes, so that the marginal likelihood of the
+    outcomes stays that of the gp without signs: ``FullyBayesianPyMCGP.fit`` takes the hyperparameters from it. ``pm.sample`` and
+    ``pm.find_MAP`` take the signs as part of the density, which favours long lengthscales.
 
     Args:
         mean_func: As of ``pm.gp.Marginal``.
@@ -50,7 +55,7 @@ class MonotoneGP(pm.gp.Marginal):
         decreasing: Columns in which it does not rise.
         convex: Columns along which it is convex.
         concave: Columns along which it is concave.
-        nu: Width of the probit by which a derivative has its sign, of its prior sd.
+        nu: Width of the probit, as a share of the derivative's prior sd.
 
     Raises:
         UnsupportedGPError: If functions of this covariance have no such derivative.
@@ -94,12 +99,12 @@ class MonotoneGP(pm.gp.Marginal):
         self.kinds = tuple(Derivative(j, order, sign) for columns, order, sign in given for j in columns)
         if len({(kind.column, kind.order) for kind in self.kinds}) < len(self.kinds):
             raise DataError("A column is named twice, or with both signs. Name it once, as one that rises or one that falls.")
-        if not 0 < nu < 1:
+        if not isinstance(nu, int | float) or not 0 < nu < 1:
             raise DataError(f"nu is {nu}. Pass the width of the probit as a share of the derivative's prior sd, such as 0.001.")
         check_derivatives(self.cov_func, self.kinds)
-        self.nu = float(nu)
+        self.nu: float = float(nu)
         self.measured: list[Observed] = []
-        self.at: np.ndarray | None = None
+        self.at: Any = None
 
     def __add__(self, other: Any) -> NoReturn:
         """Refuse a sum, which would lose the signs."""
@@ -131,9 +136,12 @@ class MonotoneGP(pm.gp.Marginal):
             sigma: Sd of their noise, as of ``pm.gp.Marginal``.
             jitter: As of ``pm.gp.Marginal``.
             is_observed: As of ``pm.gp.Marginal``.
-            at: Sites of the signs, ``m x d``; None takes a grid over the range of ``X``.
-            slopes: Measured slopes ``(X_g, g, sigma_g, columns)``: where, ``m x d``; what, ``m x k`` (or ``m`` of one column);
-                sd of their noise, a number or in that shape; along which ``k`` columns of ``X``.
+            at: Sites of the signs, ``m x d``, an array or ``pm.Data``, in the units of ``X`` here: in a ``build_gp`` in scaled
+                units, of the unit cube. None takes a grid over the range of ``X``, or over the unit interval where ``X`` is in it
+                and covers half of it. Pass one over the bounds of the search where they are wider.
+            slopes: Measured slopes ``(X_g, g, sigma_g, columns)``: where, ``m x d``; what, ``m x k`` (or ``m`` of one column); sd
+                of their noise, a number or in that shape; along which ``k`` columns of ``X``. They are in the units of ``y`` and
+                ``X`` here.
             **kwargs: As of ``pm.gp.Marginal``.
 
         Raises:
@@ -142,11 +150,12 @@ class MonotoneGP(pm.gp.Marginal):
         """
         if self.kinds or slopes is not None:
             check_matrix(self.cov_func, X)
-        sites = None if at is None else checked_sites(at, self.cov_func.input_dim)
+        if at is not None:
+            checked_sites(at, self.cov_func.input_dim)
         measured = [] if slopes is None else [measured_slopes(slopes, self.cov_func)]
         outcomes = super().marginal_likelihood(name, X, y, sigma, jitter, is_observed, **kwargs)
         given = (pt.as_tensor_variable(self.X), pt.as_tensor_variable(self.y), self.sigma, jitter)
-        self.measured, self.at, self.signs = [], sites, None
+        self.measured, self.at, self.signs = [], at, None
         for part in measured:
             mean, cov = self._derivatives(part, *given)
             pm.MvNormal(f"{name}_measured_slopes", mu=mean, cov=cov, observed=part.values)
@@ -168,9 +177,18 @@ class MonotoneGP(pm.gp.Marginal):
             signs = self.signs_given(X, y, noise, jitter)
             whitened = pm.Normal(f"{name}_slopes_rotated_", shape=signs.mean.shape[0])
             values = pm.Deterministic(f"{name}_slopes", signs.mean + cholesky(signs.cov, lower=True) @ whitened)
-            positive = pm.logcdf(pm.Normal.dist(0.0, 1.0), values / (self.nu * signs.scale))
-            pm.Potential(f"{name}_signs", pt.sum(positive))
-            self.signs = signs._replace(values=values)
+            standard = pt.minimum(values / (self.nu * signs.scale), LARGE)
+            pm.Potential(f"{name}_signs", pt.sum(pm.logcdf(pm.Normal.dist(0.0, 1.0), standard)))
+            self.signs = signs._replace(values=values, name=values.name)
+
+    def with_signs_as_inputs(self) -> Self:
+        """Return the gp with symbols as sites and values of its derivatives."""
+        if self.signs is None:
+            return self
+        gp = copy(self)
+        sites = pt.matrix("sites", dtype="float64", shape=(None, self.cov_func.input_dim))
+        gp.signs = self.signs._replace(values=pt.vector(self.signs.name, dtype="float64"), sites=sites)
+        return gp
 
     def signs_given(self, X: TensorVariable, y: TensorVariable, noise: Any, jitter: Any) -> Signs:
         """Return the derivatives with signs, given other outcomes, noise and jitter."""
@@ -193,7 +211,7 @@ class MonotoneGP(pm.gp.Marginal):
     ) -> tuple[TensorVariable, TensorVariable]:
         """Return mean and covariance of derivatives, times their signs, given outcomes and what was measured of slopes."""
         cov_func = self.cov_func
-        L, residuals, groups = self._factorised(X, y, noise, jitter, self.measured, self.mean_func)
+        L, residuals, groups = factorised(cov_func, self.mean_func, X, y, noise, jitter, self.measured)
         cross = pt.concatenate(
             [derivative_covariance(cov_func, kinds, sites, new.kinds, new.sites) for kinds, sites in groups], axis=0
         )
@@ -202,25 +220,6 @@ class MonotoneGP(pm.gp.Marginal):
         mean = derivative_mean(self.mean_func, new.kinds, new.sites) + A.T @ half
         cov = derivative_covariance(cov_func, new.kinds, new.sites, new.kinds, new.sites) - A.T @ A
         return mean, cov + pt.diag(pt.zeros_like(mean) + new.variance)
-
-    def _factorised(
-        self, X: TensorVariable, y: TensorVariable, noise: Any, jitter: Any, observed: Sequence[Observed], mean_func: Any
-    ) -> tuple[TensorVariable, TensorVariable, list[tuple[Sequence[Derivative], TensorVariable]]]:
-        """Return factor, residuals, and kinds and places of all that the function is conditioned on."""
-        values = (Derivative(0, 0),)
-        groups: list[tuple[Sequence[Derivative], TensorVariable]] = [(values, X), *((o.kinds, o.sites) for o in observed)]
-        own = stabilize(self.cov_func(X), jitter) + noise(X)
-        blocks: list[list[Any]] = [[own if i == j == 0 else None for j in range(len(groups))] for i in range(len(groups))]
-        for j, (two, B) in enumerate(groups):
-            for i, (one, A) in enumerate(groups[: j + 1]):
-                if blocks[i][j] is None:
-                    blocks[i][j] = derivative_covariance(self.cov_func, one, A, two, B)
-                    blocks[j][i] = blocks[i][j].T
-        for i, part in enumerate(observed, start=1):
-            blocks[i][i] = blocks[i][i] + pt.diag(pt.zeros_like(part.values) + part.variance)
-        covariance = pt.concatenate([pt.concatenate(row, axis=1) for row in blocks], axis=0)
-        residuals = [y - mean_func(X), *(o.values - derivative_mean(mean_func, o.kinds, o.sites) for o in observed)]
-        return cholesky(covariance, lower=True), pt.concatenate(residuals), groups
 
     def _build_conditional(
         self, Xnew: Any, pred_noise: bool, diag: bool, X: Any, y: Any, noise_func: Any, *rest: Any
@@ -231,7 +230,7 @@ class MonotoneGP(pm.gp.Marginal):
             raise UnsupportedGPError("A MonotoneGP is no part of a sum, and takes no given={'gp': ...}.")
         X, y, Xnew = (pt.as_tensor_variable(part) for part in (X, y, Xnew))
         observed = [*self.measured, *self._virtual]
-        L, residuals, groups = self._factorised(X, y, noise_func, jitter, observed, mean_total)
+        L, residuals, groups = factorised(self.cov_func, mean_total, X, y, noise_func, jitter, observed)
         values = (Derivative(0, 0),)
         crosses = [
             self.cov_func(X, Xnew),

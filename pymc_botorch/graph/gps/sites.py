@@ -14,9 +14,12 @@ from pymc_botorch.graph.gps.values import constant_value
 def default_sites(X: np.ndarray, indices: Sequence[int] = ()) -> np.ndarray:
     """Return sites over the range of inputs ``n x d``: 30 of one, 7 x 7 of two, of more ten for each, spread evenly.
 
-    Columns that are ``indices`` of categories have those that are in ``X``.
+    Of columns within the unit interval that cover half of it, as scaled inputs do, the range is all of it. Columns that are
+    ``indices`` of categories have those that are in ``X``; no site is there twice.
     """
     d, low, high = X.shape[1], X.min(0), X.max(0)
+    is_unit = (low >= 0) & (high <= 1) & (high - low >= 0.5)
+    low, high = np.where(is_unit, 0.0, low), np.where(is_unit, 1.0, high)
     if d <= 2:
         axes = [np.linspace(0, 1, 30 if d == 1 else 7)] * d
         unit = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
@@ -40,8 +43,6 @@ def checked_sites(at: Any, d: int) -> np.ndarray:
 
 def snapped(points: np.ndarray, X: np.ndarray, columns: Sequence[int]) -> np.ndarray:
     """Return points ``m x d`` with some columns, which are indices, moved to the nearest value in ``X``; none is there twice."""
-    if not columns:
-        return points
     points = points.copy()
     for j in columns:
         levels = np.unique(X[:, j])

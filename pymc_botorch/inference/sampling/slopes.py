@@ -2,6 +2,7 @@
 
 __all__ = ["SlopesReport"]
 
+import math
 from typing import NamedTuple
 
 
@@ -15,7 +16,7 @@ class SlopesReport(NamedTuple):
         r_hat: Largest R-hat of a derivative; None where hyperparameters are draws, too.
         seconds: Wall time.
         log_contradiction: Natural logarithm of the factor by which the outcomes make the signs less probable at the point; below
-            zero they make them more probable. NaN where hyperparameters are draws, too.
+            zero more. NaN where hyperparameters are draws, too.
     """
 
     num_sites: int
@@ -29,4 +30,6 @@ class SlopesReport(NamedTuple):
     def text(self) -> str:
         """The report in a line."""
         mixed = "" if self.r_hat is None else f", effective {self.ess:.0f}, R-hat {self.r_hat:.3f}"
-        return f"{self.num_draws} draws of {self.num_sites} derivatives{mixed}, in {self.seconds:.2g} s"
+        factor = self.log_contradiction / math.log(10)
+        doubt = f"; the outcomes make the signs 1e{factor:.0f} times less probable at this point" if factor > 3 else ""
+        return f"{self.num_draws} draws of {self.num_sites} derivatives{mixed}, in {self.seconds:.2g} s{doubt}"

@@ -1,6 +1,6 @@
 """Fits of functions whose derivatives have signs: hyperparameters, then the derivatives given these."""
 
-__all__ = ["NUM_DRAWS", "WithSigns", "redrawn", "warning_of", "with_signs"]
+__all__ = ["NUM_DRAWS", "NUM_POINTS", "WithSigns", "redrawn", "warning_of", "with_signs"]
 
 import time
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ from pymc_botorch.models.shape.signs import draw_signs
 
 NUM_DRAWS = 128
 """Number of draws that a model keeps: each carries a function."""
+NUM_POINTS = 64
+"""Number of points of the hyperparameters that it keeps where they are draws, too."""
 CHAINS, DRAWS = 4, 1000
 THINNINGS = (10, 40)
 """Of how many steps one is kept: first, and where chains mix slowly."""
@@ -80,7 +82,8 @@ def warning_of(report: SlopesReport) -> str | None:
         return None
     return (
         f"The draws of {report.num_sites} derivatives with signs may not represent their posterior: R-hat {report.r_hat:.3f}, "
-        f"effective {report.ess:.0f} of {report.num_draws}. Data may contradict the signs, or sites be close: pass fewer, at=..."
+        f"effective {report.ess:.0f} of {report.num_draws}. Data may contradict the signs (fit with method='joint'), or sites be "
+        "close (pass fewer, at=...)."
     )
 
 
@@ -95,8 +98,11 @@ def redrawn(fitted: FittedGP, seed: int = 0) -> FittedGP:
     if signs is None:
         return fitted
     others = {name: values for name, values in fitted.draws.items() if name != signs.name}
-    is_point = all((values == values[:1]).all() for values in others.values())
-    few = {name: values[:1] for name, values in others.items()} if is_point else others
-    given = fitted.with_draws_of_model(few, 1 if is_point else count)
+    every = np.hstack([values.reshape(count, -1) for values in others.values()])
+    first = np.flatnonzero(np.r_[True, (every[1:] != every[:-1]).any(1)])  # of each run of the same hyperparameters
+    if len(set(np.diff([*first, count]))) > 1:
+        first = np.arange(count)
+    few = {name: values[first] for name, values in others.items()}
+    given = fitted.with_draws_of_model(few, len(first))
     drawn = with_signs(given, few, num_draws=count, seed=seed)
     return fitted.with_draws_of_model(drawn.draws, count)

@@ -5,7 +5,7 @@ __all__ = ["AtPoint", "fit_at_point"]
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,12 +14,9 @@ from pymc_botorch.errors import PACKAGE_FOLDER, FitError, FitWarning
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.map import FitResult, fit_map
 from pymc_botorch.inference.fit.signs import contradiction, fit_joint
-from pymc_botorch.inference.sampling.options import SamplingOptions
+from pymc_botorch.inference.sampling.options import PointMethod, SamplingOptions
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models.shape.drawing import warning_of, with_signs
-
-CONTRADICTED = np.log(1e10)
-"""Log of the factor by which outcomes make the signs less probable above which a point is said to contradict them."""
 
 
 class AtPoint(NamedTuple):
@@ -40,7 +37,7 @@ def fit_at_point(
     built: BuiltGP,
     data: TrainingData,
     *,
-    method: Literal["auto", "map", "joint"],
+    method: PointMethod,
     warm_start: Mapping[str, Any] | None,
     options: SamplingOptions,
     num_draws: int,
@@ -52,7 +49,6 @@ def fit_at_point(
         built: The gp.
         data: Training data.
         method: ``"map"``: the maximum a posteriori without signs. ``"joint"``: of the joint density of outcomes and signs.
-            ``"auto"``: the first, unless the signs are ten thousand million times less probable there than without outcomes.
         warm_start: Point to begin at, if any.
         options: Options of the fit.
         num_draws: How many draws of the derivatives to keep.
@@ -74,29 +70,15 @@ def fit_at_point(
             tier=config.linker,
             owner=owner,
         )
-    factor = contradiction(built.given(data, _as_draws(point), 1)[0])
-    if method == "joint" or (method == "auto" and factor > CONTRADICTED):
+    if method == "joint":
         point, result = fit_joint(built, data, start=point, maxiter=options.maxiter, tier=config.linker)
-        factor = contradiction(built.given(data, _as_draws(point), 1)[0])
-    draws = _as_draws(point)
-    drawn = with_signs(built.given(data, draws, 1)[0], draws, num_draws=num_draws, seed=options.seed)
-    report = drawn.report._replace(log_contradiction=factor)
-    texts = (result.warning, _warning_of_contradiction(report.log_contradiction, result.method), warning_of(report))
-    warning = " ".join(text for text in texts if text is not None) or None
+    draws = {name: value[None] for name, value in point.items()}
+    given = built.given(data, draws, 1)[0]
+    drawn = with_signs(given, draws, num_draws=num_draws, seed=options.seed)
+    report = drawn.report._replace(log_contradiction=contradiction(given))
+    warning = " ".join(text for text in (result.warning, warning_of(report)) if text is not None) or None
     if warning is not None:
         if options.strict:
             raise FitError(warning)
         warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
     return AtPoint(drawn.draws, drawn.size, replace(result, slopes=report, warning=warning))
-
-
-def _as_draws(point: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: value[None] for name, value in point.items()}
-
-
-def _warning_of_contradiction(factor: float, method: str) -> str | None:
-    if factor <= CONTRADICTED:
-        return None
-    otherwise = "Fit with method='joint'." if method == "map" else "Look at the data, and at increasing=, decreasing=."
-    times = f"1e{factor / np.log(10):.0f}"
-    return f"At these hyperparameters the data contradict the signs: they make them {times} times less probable. {otherwise}"

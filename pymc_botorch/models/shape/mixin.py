@@ -2,6 +2,7 @@
 
 __all__ = ["ShapeMixin"]
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from scipy.stats import norm, qmc
 
+from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.graph.gps.sites import snapped
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.graph.posterior.pointwise import mean_gradients_at
@@ -51,8 +53,23 @@ class ShapeMixin:
 
         Raises:
             UnsupportedError: If the model's gp knows no signs of slopes.
+
+        Example:
+            >>> import pymc as pm, torch
+            >>> from pymc_botorch import FullyBayesianPyMCGP
+            >>> from pymc_botorch.shape import MonotoneGP
+            >>> def build_gp(X, y):
+            ...     gp = MonotoneGP(cov_func=pm.gp.cov.ExpQuad(1, ls=pm.LogNormal("reach", -1, 0.5)), increasing=[0])
+            ...     gp.marginal_likelihood("y", X, y, sigma=pm.LogNormal("noise", -2, 0.5))
+            ...     return gp
+            >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+            >>> model = FullyBayesianPyMCGP(X, X.square(), build_gp=build_gp).fit(seed=1)
+            >>> model.prob_monotone(X, tolerance=0.01) > 0.9
+            True
         """
         points, columns = self._points(grid), self._signed_columns()
+        if not _is_number(tolerance) or tolerance < 0:
+            raise InvalidDataError(f"tolerance is {tolerance!r}. Pass the size of a slope, zero or more.")
         rng, hits, total = np.random.default_rng(seed), 0, 0
         limits = np.concatenate([np.full(len(points), tolerance * self._slope_unit(j)) for j, _ in columns])
         for mean, root in self._slopes(points, columns):
@@ -66,34 +83,50 @@ class ShapeMixin:
 
         Args:
             bound: Largest probability of a wrong sign at a point that is left alone.
-            bounds: Where to look, ``2 x d``, in raw units; None takes the range of the sites.
+            bounds: Where to look, ``2 x d``, in raw units; None takes the range of data and sites.
             max_rounds: Maximum number of rounds, each of which adds up to three sites for each column.
-            **options: Of :meth:`fit`.
+            **options: Of :meth:`fit`; its method and number of draws are by default those of the last fit.
 
         Returns:
-            The model.
+            The model. Its sites stay with it; another model begins with its own.
 
         Raises:
             UnsupportedError: If the model's gp knows no signs of slopes, or was not made from data.
+            InputDataError: If an argument can not be used.
+
+        Warns:
+            FitWarning: If a sign is still more doubtful somewhere after the last round.
         """
         columns = self._signed_columns()
+        if not _is_number(bound) or not 0 < bound < 1:
+            raise InvalidDataError(f"bound is {bound!r}. Pass a probability, such as 0.05.")
         if self._prepared is None:
             raise UnsupportedModelError(
                 "This model was made from a gp fitted in PyMC: its sites are those of the draws. Sample again."
             )
+        options = {"method": self._method_of_last_fit(), "num_draws": self.state.fitted.num_draws, **options}
+        sites, X = self.state.fitted.data["sites"], self.state.fitted.X
+        around = np.concatenate([sites, X]) if bounds is None else self._points(bounds)
+        low, high = around.min(0), around.max(0)
+        points = snapped(low + (high - low) * _spread(X.shape[1]), X, self.state.fitted.graph.signs.indices)
         for _ in range(max_rounds):
             sites = self.state.fitted.data["sites"]
-            if bounds is None:
-                low, high = sites.min(0), sites.max(0)
-            else:
-                low, high = self._points(bounds)
-            points = low + (high - low) * _spread(sites.shape[1])
-            points = snapped(points, self.state.fitted.X, self.state.fitted.graph.signs.indices)
-            chosen = self._doubtful(points, columns, bound, (high - low) / (4 * len(sites) ** (1 / sites.shape[1])))
+            doubts = self._doubts(points, columns)
+            chosen = _most_doubtful(points, doubts, bound, sites, (high - low) / (4 * len(sites) ** (1 / X.shape[1])))
             if not len(chosen):
-                return self
+                break
             self._refit_at(np.concatenate([sites, chosen]), options)
+        if (largest := self._doubts(points, columns).max()) > bound:
+            text = f"After {max_rounds} rounds a slope still has the wrong sign with probability {largest:.2g} somewhere."
+            warnings.warn(f"{text} Give it more rounds.", FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
         return self
+
+    def _method_of_last_fit(self) -> str:
+        """Return the method that fits again as the last fit did."""
+        result = self.state.result
+        if result is None or result.method in ("map", "joint"):
+            return "auto"
+        return result.method if result.method in ("importance", "smc", "nuts", "laplace") else "importance"
 
     def _refit_at(self, sites: np.ndarray, options: Mapping[str, Any]) -> None:
         """Fit again with other sites; the model is left as it was where that fails."""
@@ -106,23 +139,13 @@ class ShapeMixin:
             self._state = state
             raise
 
-    def _doubtful(self, points: np.ndarray, columns: list[tuple[int, float]], bound: float, apart: np.ndarray) -> np.ndarray:
-        """Return the points of largest probability of a wrong sign above a bound, some way apart."""
-        wrong = np.zeros(len(columns) * len(points))
-        count = 0
+    def _doubts(self, points: np.ndarray, columns: list[tuple[int, float]]) -> np.ndarray:
+        """Return the probability of a wrong sign of each column at points, ``k x N``."""
+        wrong = []
         for mean, root in self._slopes(points, columns):
-            wrong += norm.cdf(-mean / np.maximum(np.sqrt(np.square(root).sum(1)), 1e-300))
-            count += 1
-        chosen: list[np.ndarray] = []
-        for of_column in (wrong / count).reshape(len(columns), -1):
-            own: list[np.ndarray] = []
-            for i in np.argsort(-of_column):
-                if of_column[i] <= bound or len(own) == NEW_SITES:
-                    break
-                if all((np.abs(points[i] - other) / np.where(apart > 0, apart, 1.0)).max() > 1 for other in (*own, *chosen)):
-                    own.append(points[i])
-            chosen += own
-        return np.array(chosen).reshape(-1, points.shape[1])
+            sd = np.maximum(np.sqrt(np.square(root).sum(1)), 1e-300)
+            wrong.append(norm.cdf(-mean / sd))
+        return np.mean(wrong, axis=0).reshape(len(columns), -1)
 
     def _slopes(self, points: np.ndarray, columns: list[tuple[int, float]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield, at each draw, mean and a root of the covariance of all slopes at points, times their sign, in the gp's units."""
@@ -160,9 +183,25 @@ class ShapeMixin:
         found = [] if signs is None else [(kind.column, kind.sign) for kind in signs.kinds if kind.order == 1]
         if not found:
             raise UnsupportedModelError(
-                "The model's gp knows no signs of slopes. Return a MonotoneGP with increasing=[...] from build_gp."
+                "The model's gp knows no signs of slopes (curvatures are not checked). Return a MonotoneGP with increasing=[...] "
+                "from build_gp."
             )
         return found
+
+
+def _most_doubtful(points: np.ndarray, doubts: np.ndarray, bound: float, sites: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Return the points of largest doubt of each column above a bound, some way apart, and off the sites that there are."""
+    unit = np.where(apart > 0, apart, 1.0)
+    chosen: list[np.ndarray] = []
+    for of_column in doubts:
+        taken = len(chosen)
+        for i in np.argsort(-of_column):
+            if of_column[i] <= bound or len(chosen) - taken == NEW_SITES:
+                break
+            from_sites = (np.abs(points[i] - sites) / unit).max(1).min()
+            if from_sites > 0.25 and all((np.abs(points[i] - other) / unit).max() > 1 for other in chosen):
+                chosen.append(points[i])
+    return np.array(chosen).reshape(-1, points.shape[1])
 
 
 def _root(posterior: ConditionedPosterior, points: np.ndarray, columns: list[tuple[int, float]]) -> np.ndarray:
@@ -175,6 +214,10 @@ def _root(posterior: ConditionedPosterior, points: np.ndarray, columns: list[tup
     covariance = np.block(blocks)
     values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
     return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and np.isfinite(float(value))
 
 
 def _spread(d: int) -> np.ndarray:
