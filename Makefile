@@ -4,28 +4,45 @@ export PYTHONWARNINGS := ignore:`torch.jit.script` is deprecated:FutureWarning
 export MPLBACKEND := Agg
 PYTHON_OF_ENVIRONMENT = $$(tools/python)
 
-.PHONY: demo test test-all lint tutorials environment bench
+.PHONY: demo test test-all coverage lint lock tutorials smoke environment wheel install-check bench
 
 demo:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" examples/clover.py
 
-test test-all: export OMP_NUM_THREADS = 1
-test test-all: export OPENBLAS_NUM_THREADS = 1
-test test-all: export MKL_NUM_THREADS = 1
+test test-all coverage: export OMP_NUM_THREADS = 1
+test test-all coverage: export OPENBLAS_NUM_THREADS = 1
+test test-all coverage: export MKL_NUM_THREADS = 1
 test:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2
 
 test-all:  # every case of modules with many cases of one kind
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --every-case
 
+coverage:  # the test suite, with the floor of pyproject.toml
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --cov --cov-report=term --cov-report=xml
+
 lint:
-	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy \
+		&& "$$python" -m mypy --config-file tests/typed/mypy.ini tests/typed/trial.py
+
+lock:  # after a change of dependencies; `make lock UPGRADE=--upgrade` takes their newest versions
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m uv lock --no-python-downloads --python "$$python" $(UPGRADE)
 
 tutorials:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/tutorials.py
 
+smoke: export SMOKE_TEST = 1
+smoke:  # all notebooks with short loops; shows their warnings, writes nothing
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/tutorials.py
+
 environment:
 	@echo "$(PYTHON_OF_ENVIRONMENT)"
+
+wheel:
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m build
+
+install-check:  # the README's first commands in new environments of the Pythons that are found
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/install_check.py --all
 
 bench: export OMP_NUM_THREADS = 1
 bench: export OPENBLAS_NUM_THREADS = 1

@@ -144,19 +144,20 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin
             options["categorical_features"] = categorical_features
         return {**super().construct_inputs(training_data), **options}
 
-    def build_gp(self, X: "TensorVariable", y: "TensorVariable", sigma: "TensorVariable | None" = None) -> Any:
+    def build_gp(self, X: "TensorVariable", y: "TensorVariable", *sigma: Any, **named: Any) -> Any:  # for mypy: any arguments
         """Build the PyMC model; subclasses write their own.
 
         Args:
             X: Inputs as the gp sees them, ``n x d``.
             y: Outcomes as the gp sees them, ``n``.
-            sigma: Known sd of each observation, ``n``, where the model was given ``train_Yvar``.
+            *sigma: Known sd of each observation, ``n``, where the model was given ``train_Yvar``.
+            **named: The same by its name.
 
         Returns:
             A ``pm.gp.Marginal`` or ``MarginalApprox`` whose ``marginal_likelihood`` was called. For a sum of gps, that and its
             components by name, ``(total, {"trend": trend, "field": field})``, or for the model of one, ``(gp, {"gp": total})``.
         """
-        return build_default_gp(X, y, sigma)
+        return build_default_gp(X, y, *sigma, **named)
 
     @property
     def _training(self) -> TrainingTensors:
