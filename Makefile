@@ -26,7 +26,7 @@ lint:
 		&& "$$python" -m mypy --config-file tests/typed/mypy.ini tests/typed/trial.py
 
 lock:  # after a change of dependencies; `make lock UPGRADE=--upgrade` takes their newest versions
-	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m uv lock --no-python-downloads --python "$$python" $(UPGRADE)
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/lock.py $(UPGRADE)
 
 tutorials:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/tutorials.py

@@ -33,6 +33,8 @@ __all__ = [
     "wait_for_numba",
 ]
 
+__version__ = "0.1.0"
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

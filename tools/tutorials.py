@@ -1,7 +1,8 @@
 """Execute the tutorials in place, or those named on the command line, and keep their outputs.
 
 Each runs in a fresh kernel in its own folder. What an output could carry of this machine (paths of the checkout, of the
-environment, of the home folder) is an error rather than something to commit.
+environment, of the home folder) is an error rather than something to commit. Warnings and other lines on standard error are
+printed here and not kept. Under ``SMOKE_TEST`` loops are short and nothing is written: errors and warnings are all that counts.
 """
 
 import json
@@ -22,13 +23,19 @@ def execute(path: pathlib.Path) -> None:
     started = time.perf_counter()
     notebook = nbformat.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(path.parent)}}).execute()
-    for cell in notebook.cells:
+    for i, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                print(f"{path.name}, cell {i}: {output['text'].rstrip()}")
         cell.metadata.pop("execution", None)
         cell["outputs"] = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"] if cell.cell_type == "code" else []
         if cell.cell_type != "code":
             del cell["outputs"]
     if failed := [i for i, cell in enumerate(notebook.cells) for o in cell.get("outputs", []) if o["output_type"] == "error"]:
         raise SystemExit(f"{path.name}: cells {failed} have an error as output (of a figure); nothing was written")
+    if os.environ.get("SMOKE_TEST"):
+        print(f"{path.name}: {time.perf_counter() - started:.0f} s, not written", flush=True)
+        return
     text = json.dumps(notebook)
     if found := sorted(private for private in PRIVATE if private in text):
         raise SystemExit(f"{path.name}: an output names this machine's {found}; nothing was written")
