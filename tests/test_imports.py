@@ -2,12 +2,15 @@
 
 import ast
 import graphlib
+import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
+
+import pymc_botorch
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "pymc_botorch"
 TORCH = {"torch", "botorch", "gpytorch", "linear_operator", "ax"}
@@ -103,7 +106,37 @@ def test_the_face_for_ax_imports_models_and_no_other_face() -> None:
         assert not {n for n in names if n.startswith("pymc_botorch") and not n.startswith(own)}
 
 
-def test_importing_the_package_imports_no_extra() -> None:
-    code = "import sys, pymc_botorch; print(sorted({'ax', 'nutpie', 'jax'} & set(sys.modules)))"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
-    assert printed.stdout.strip() == "[]"
+def test_what_a_fresh_process_imports_and_when() -> None:
+    code = """
+import sys
+slow = {"arviz", "arviz_base", "ax", "botorch", "gpytorch", "jax", "numba", "nutpie", "pymc", "scipy.stats", "torch"}
+import pymc_botorch
+print(sorted(slow & set(sys.modules)))
+import pymc as pm
+before = set(sys.modules)
+X = [[0.0], [0.5], [1.0]]
+with pm.Model():
+    gp = pymc_botorch.shape.MonotoneGP(cov_func=pm.gp.cov.ExpQuad(1, ls=pm.LogNormal("reach")))  # without signs
+    gp.marginal_likelihood("y", pm.Data("X", X), pm.Data("outcomes", [0.0, 1.0, 3.0]), sigma=0.1)
+    pymc_botorch.symbolic_posterior(gp, X)
+    pymc_botorch.compile_predict(gp, {"reach": 0.4}).predict(X)
+print(sorted(slow & set(sys.modules) - before))
+pymc_botorch.PyMCGP, pymc_botorch.FullyBayesianPyMCGP, pymc_botorch.to_jax, pymc_botorch.compare
+print(sorted(slow & set(sys.modules) - before))
+"""
+    environment = {**os.environ, "PYMC_BOTORCH_LINKER": "numpy"}
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PACKAGE.parent, env=environment).stdout
+    assert printed.splitlines() == ["[]", "[]", "['botorch', 'gpytorch', 'torch']"]
+
+
+def test_type_checkers_see_each_public_name_where_it_is_imported_from() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    declared = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert declared == pymc_botorch._MODULES
+    public = {name: getattr(pymc_botorch, name) for name in pymc_botorch.__all__}
+    assert public.keys() == declared.keys() | {"FitWarning", "config"}
+    assert public.keys() <= set(dir(pymc_botorch))
+    with pytest.raises(AttributeError, match="no attribute 'PyMCGp'"):
+        _ = pymc_botorch.PyMCGp

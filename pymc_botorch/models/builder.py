@@ -20,6 +20,7 @@ from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
 from pymc_botorch.inference.categories import index_columns_of
 from pymc_botorch.inference.components import read_parts
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
 from pymc_botorch.models.columns_mixin import ColumnsMixin
 from pymc_botorch.models.components import ComponentsMixin

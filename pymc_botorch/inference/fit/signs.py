@@ -19,7 +19,6 @@ import time
 
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
-from scipy.stats import qmc
 
 from pymc_botorch.config import Tier
 from pymc_botorch.errors import FitError
@@ -59,6 +58,8 @@ def log_orthant_probability(mean: np.ndarray, cov: np.ndarray) -> float:
         mean: ``M``.
         cov: ``M x M``, positive definite.
     """
+    from scipy.stats import qmc  # slow to import
+
     L = np.linalg.cholesky(cov)
     log_uniform = np.log(qmc.Sobol(len(mean), seed=0).random(SAMPLES))
     normal, total = np.zeros((SAMPLES, len(mean))), np.zeros(SAMPLES)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from scipy.stats import norm, qmc
+from scipy.special import ndtr
 
 from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.graph.gps.sites import snapped
@@ -144,7 +144,7 @@ class ShapeMixin:
         wrong = []
         for mean, root in self._slopes(points, columns):
             sd = np.maximum(np.sqrt(np.square(root).sum(1)), 1e-300)
-            wrong.append(norm.cdf(-mean / sd))
+            wrong.append(ndtr(-mean / sd))
         return np.mean(wrong, axis=0).reshape(len(columns), -1)
 
     def _slopes(self, points: np.ndarray, columns: list[tuple[int, float]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -225,4 +225,6 @@ def _spread(d: int) -> np.ndarray:
     if d <= 2:
         axes = [np.linspace(0, 1, 101 if d == 1 else 15)] * d
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, d)
+    from scipy.stats import qmc  # slow to import
+
     return qmc.Sobol(d, seed=0).random(256)

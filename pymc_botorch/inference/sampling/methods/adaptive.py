@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from pymc_botorch.errors import FitError, OutOfTime
 from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
@@ -181,6 +180,8 @@ def _found_by_scouts(
     rng: np.random.Generator,
 ) -> tuple[float, Mixture] | None:
     """Return a mixture where scouts found what the rounds so far have hardly seen, and its share; None where there is nothing."""
+    from scipy.cluster.hierarchy import fcluster, linkage  # slow to import
+
     population = temper(at_all, base, *scouts, rng)
     U = population.unconstrained.reshape(-1, base.centres.shape[1])
     typical = rounds.log_evidence
