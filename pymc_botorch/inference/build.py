@@ -2,6 +2,7 @@
 
 __all__ = ["BuiltGP", "build", "build_default_gp"]
 
+import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
@@ -20,14 +21,15 @@ from pymc_botorch.graph.compiling.cache import register_builders
 from pymc_botorch.graph.compiling.functions import making_graphs
 from pymc_botorch.graph.gps.signs import only_marginal
 from pymc_botorch.graph.gps.values import constant_value
-from pymc_botorch.inference.advice import advice_on_symbols
-from pymc_botorch.inference.builder_checks import FOLLOW_DATA, check_arguments, check_inducing, check_training_data
+from pymc_botorch.inference.builder_checks import FOLLOW_DATA, check_arguments, check_inducing
 from pymc_botorch.inference.components import Parts, read_parts
 from pymc_botorch.inference.fingerprint import fingerprint
 from pymc_botorch.inference.fit.objective import ObjectiveGraph, read_objective
 from pymc_botorch.inference.fit.scales import Scales
 from pymc_botorch.inference.fitted import FittedGP, read_fitted_graphs
+from pymc_botorch.inference.pymc_model import run_builder
 from pymc_botorch.inference.training_data import Role, TrainingData
+from pymc_botorch.logs import took
 
 MAX_BUILT = 64
 
@@ -111,10 +113,12 @@ def build(builder: Callable[..., Any], data: TrainingData, attributes: Mapping[s
         if key is not None and key in _built:
             _built.move_to_end(key)
             return _built[key]
+    began = time.perf_counter()
     with making_graphs():
         built = _build(builder, data)
         _check_noise(built, data)
         is_pure = key is None or builder is build_default_gp or _is_pure(built, builder, data)
+    took(time.perf_counter() - began, "Running build_gp and reading its model")
     if not is_pure:
         key, reason = None, "values of its data, which it should take as symbolic"
     with _lock:
@@ -196,28 +200,18 @@ def _warn_of_rebuilding(builder: Callable, reason: str) -> None:
 
 
 def _build(builder: Callable, data: TrainingData) -> BuiltGP:
-    n, d = data.X.shape
-    coords = {"feature": range(d), "obs_id": range(n)}
-    with pm.Model(model=None, coords=coords) as pm_model:
-        X = pm.Data("train_X", data.X, shape=(None, d), dims=("obs_id", "feature"))
-        y = pm.Data("train_Y", data.y, shape=(None,), dims="obs_id")
-        arguments = {"X": X, "y": y}
-        if data.sigma is not None:
-            arguments["sigma"] = pm.Data("train_sd", data.sigma, shape=(None,), dims="obs_id")
-        with advice_on_symbols(), only_marginal():
-            returned = builder(*arguments.values())
-    gp, given = returned if isinstance(returned, tuple) else (returned, None)
-    check_training_data(gp, given, arguments)
-    roles: dict[Variable, Role] = {X: "X", y: "y", pm_model.dim_lengths["obs_id"]: "n", pm_model.dim_lengths["feature"]: "d"}
-    if data.sigma is not None:
-        roles[arguments["sigma"]] = "sigma"
+    with only_marginal():
+        pm_model, arguments = run_builder(builder, data)
+    gp, given, lengths = pm_model.gp, pm_model.given, pm_model.dim_lengths
+    roles: dict[Variable, Role] = {variable: role for role, variable in arguments.items()}
+    roles |= {lengths["obs_id"]: "n", lengths["feature"]: "d"}
 
     def read(gp: Any, given: Any) -> tuple[FittedGP, FittedGP | None]:
         function, *observation = (fitted for fitted, _ in read_fitted_graphs(gp, pm_model, given, roles=roles))
         return function, observation[0] if observation else None
 
     function, observation, _, parts = read_parts(read, gp, given)
-    check_inducing(function, gp, X)
+    check_inducing(function, gp, arguments["X"])
     objective, sources = read_objective(pm_model)
     objective_roles = {name: roles[leaf] for name, leaf in sources.items() if leaf in roles}
     if unused := set(arguments) - set(objective_roles.values()):

@@ -14,7 +14,7 @@ from pytensor.graph.traversal import ancestors
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.graph.gps.values import constant_value
 from pymc_botorch.inference.fitted import FittedGP
-from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.inference.training_data import Role, TrainingData
 
 FOLLOW_DATA = (
     "Pass known sds as their squares, train_Yvar, and take them as third argument, build_gp(X, y, sigma); look multipliers up by "
@@ -33,7 +33,7 @@ def check_arguments(builder: Callable, data: TrainingData) -> None:
         raise DataError(f"build_gp cannot be called with these data ({error}). Write it as {wanted}.") from error
 
 
-def check_training_data(gp: Any, given: Any, arguments: Mapping[str, Variable]) -> None:
+def check_training_data(gp: Any, given: Any, arguments: Mapping[Role, Variable]) -> None:
     """Raise unless the gp's data are the builder's arguments themselves, which refits and predictions replace."""
     total = given.get("gp", gp) if isinstance(given, Mapping) else gp
     if not isinstance(total, pm.gp.gp.Base):

@@ -30,6 +30,7 @@ from pymc_botorch.models.fitting import FittingMixin
 from pymc_botorch.models.given_data import GivenDataMixin
 from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
+from pymc_botorch.models.report import ReportMixin
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
 from pymc_botorch.models.tensors import ArrayLike
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
@@ -56,7 +57,7 @@ def on_new_class(hook: Callable[[type["AbstractBuiltGP"]], None]) -> None:
     _hooks.append(hook)
 
 
-class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin, ComponentsMixin, LeaveOneOutMixin):
+class AbstractBuiltGP(ReportMixin, ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin, ComponentsMixin, LeaveOneOutMixin):
     """A model that knows how its gp is built; until it is fitted, it is conditioned at PyMC's initial point."""
 
     units: UnitsOfPriors = "scaled"
@@ -190,7 +191,8 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin
             warn_of_numbers([j for j in doubtful if j not in columns], torch.from_numpy(data.X))
         return built, data
 
-    def _run_builder(self) -> tuple[BuiltGP, TrainingData]:
+    def _run_builder(self, run: Callable[..., Any] = build) -> tuple[Any, TrainingData]:
+        """Return what ``run`` makes of the builder, the data and the attributes that the builder may read, and the data."""
         if self._prepared is None:
             raise UnsupportedModelError(
                 "This model was made from a gp fitted in PyMC, so it cannot be fitted here. Fit the gp in PyMC and call "
@@ -198,16 +200,16 @@ class AbstractBuiltGP(ColumnsMixin, AbstractPyMCGP, FittingMixin, GivenDataMixin
             )
         data = self._prepared.data if self._state is None else self._state.fitted.training_data
         if self._build_function is not None:
-            return build(self._build_function, data), data
+            return run(self._build_function, data), data
         if self._uses_default_model:
-            return build(build_default_gp, data), data
+            return run(build_default_gp, data), data
         attributes = {name: value for name, value in vars(self).items() if name not in LIBRARY_FIELDS}
         for registered in (self._modules, self._parameters, self._buffers):
             attributes |= {name: value for name, value in registered.items() if name not in LIBRARY_MODULES}
         hidden = {name: self._modules.pop(name) for name in LIBRARY_MODULES if name in self._modules}
         self._is_building = True
         try:
-            return build(self.build_gp, data, attributes), data
+            return run(self.build_gp, data, attributes), data
         except AttributeError as error:
             if (name := next((name for name in LIBRARY_MODULES if f"'{name}'" in str(error)), None)) is not None:
                 raise InvalidDataError(READS_STATE.format(name)) from error

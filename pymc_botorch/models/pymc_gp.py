@@ -83,6 +83,7 @@ class PyMCGP(AbstractBuiltGP):
         num_starts: int = 3,
         seed: int = 0,
         maxiter: int = 500,
+        progressbar: bool = True,
     ) -> Self:
         """Set the hyperparameters to their maximum a posteriori, the density being that on the constrained scale (no Jacobian).
 
@@ -95,6 +96,7 @@ class PyMCGP(AbstractBuiltGP):
                 earlier fits of the campaign found one optimum only (``fit_result.values``).
             seed: Random seed of the prior draws.
             maxiter: Maximum number of iterations of each optimisation.
+            progressbar: Whether to show what is being done, in fits of more than two seconds.
 
         Returns:
             The model, in evaluation mode; ``fit_result`` says what was done.
@@ -123,6 +125,7 @@ class PyMCGP(AbstractBuiltGP):
                 maxiter=int(maxiter),
                 tier=config.linker,
                 owner=self._owner_of_priors,
+                progressbar=progressbar,
             )
             draws = {name: value[None] for name, value in point.items()}
             self._replace_state(replace(self._conditioned(built, data, draws, 1), result=result))

@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ import pytensor
 from pymc_botorch.graph.compiling import functions
 from pymc_botorch.graph.compiling.functions import Build, Function, compile_build
 from pymc_botorch.graph.compiling.index import Entry
+from pymc_botorch.logs import logger
 
 HEAD_START = 10.0  # seconds from the first request to the start of the child, so that a first batch has all cores
 NICENESS = 10
@@ -63,11 +65,13 @@ class _Worker:
         self.awaited = False
         self.thread: Thread | None = None
         self.child: subprocess.Popen | None = None
+        self.began, self.delivered = 0.0, 0
 
     def add(self, job: Job) -> None:
         with self.changed:
             self.jobs.append(job)
             if self.thread is None or not self.thread.is_alive():
+                self.began, self.delivered = time.perf_counter(), 0
                 self.thread = Thread(target=self.run, name="pymc_botorch compiler", daemon=True)
                 self.thread.start()
 
@@ -87,11 +91,16 @@ class _Worker:
                         function = compile_build(job.subject, job.build, "numba", job.entry)
                         function(*job.values)
                     job.deliver(function)
+                    self.delivered += 1
             except BaseException as error:  # else the thread would end, and whoever waits for its jobs wait for ever
                 if not self.stopping:
                     self.errors.append("".join(traceback.format_exception_only(error)).strip())
                 child, self.child = self.child, None
                 _dismiss(child)
+            if len(self.jobs) == 1 and self.delivered and not self.stopping:
+                many = "a function" if self.delivered == 1 else f"{self.delivered} functions"
+                seconds = time.perf_counter() - self.began
+                logger.info("Numba has compiled %s in %.0f s: later models and fits use it.", many, seconds)
             with self.changed:
                 self.jobs.pop(0)
                 self.changed.notify_all()

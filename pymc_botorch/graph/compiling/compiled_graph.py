@@ -2,6 +2,7 @@
 
 __all__ = ["CompiledGraph"]
 
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from pymc_botorch.graph.compiling import background, functions
 from pymc_botorch.graph.compiling.functions import Build, Function, compile_build
 from pymc_botorch.graph.compiling.index import Entry, entry_of
 from pymc_botorch.graph.compiling.structure import Graph
+from pymc_botorch.logs import say_linker, took
 
 
 @dataclass
@@ -90,7 +92,9 @@ class CompiledGraph[Subject]:
 
     def _first_outputs(self, build: Build[Subject], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return the outputs of a function's first call, at which Numba compiles it or loads it from the disk."""
+        began = time.perf_counter()
         function = self.function(build)
+        say_linker(self.tier, "numba" if self.tier == "numba" or build in self._shared.loaded else "numpy")
         try:
             outputs = function(*arrays)
         except Exception:
@@ -102,6 +106,7 @@ class CompiledGraph[Subject]:
             return self._functions[build](*arrays)
         if self.tier == "numba":
             self.entry(build).add()
+        took(time.perf_counter() - began, "The first call of a function, with its compilation,")
         return outputs
 
     def function(self, build: Build[Subject]) -> Function:

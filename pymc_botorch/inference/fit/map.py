@@ -5,7 +5,8 @@ __all__ = ["FitResult", "fit_map"]
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,18 @@ import numpy as np
 from pymc_botorch.config import Linker, Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, FitError, FitWarning
 from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.budget import Budget
 from pymc_botorch.inference.fit.conflict import find_conflict
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.optimise import FLAT_CHANGE, NO_FINITE_START, Optimum, climb
 from pymc_botorch.inference.fit.predictions import predictions_at
-from pymc_botorch.inference.fit.prior import Prior, read_prior
+from pymc_botorch.inference.fit.prior import Prior, prior_quantiles, read_prior
 from pymc_botorch.inference.fit.starts import starts
 from pymc_botorch.inference.fit.threads import one_blas_thread
 from pymc_botorch.inference.sampling.slopes import SlopesReport
-from pymc_botorch.inference.table import table
+from pymc_botorch.inference.table import AbstractReported, Report, seconds_text
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.logs import took
 
 SUSPICIOUS_DISTANCE = 6.0
 """Unconstrained distance from PyMC's initial point beyond which a parameter may be on its way to the boundary."""
@@ -35,7 +38,7 @@ SAME_PREDICTION = 0.1
 
 
 @dataclass(frozen=True, repr=False)
-class FitResult:
+class FitResult(AbstractReported):
     """Report of a MAP fit; it prints as a table.
 
     Attributes:
@@ -49,6 +52,8 @@ class FitResult:
         linker: Compiler of the density, ``"numba"`` or ``"numpy"``.
         warning: Text of the warning that the fit gave, or None.
         slopes: How derivatives with signs were drawn at the point, where the gp has any.
+        prior_quantiles: Share of the prior of each hyperparameter that is below its fitted value, by name, from 200 draws; those
+            with improper priors are left out.
     """
 
     method: str
@@ -59,6 +64,7 @@ class FitResult:
     linker: Linker
     warning: str | None
     slopes: SlopesReport | None = None
+    prior_quantiles: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
 
     @property
     def log_posterior(self) -> float:
@@ -70,20 +76,20 @@ class FitResult:
         """False where the fit warned: of a parameter without a peak, of another mode, of data that contradict the priors."""
         return self.warning is None
 
-    def __repr__(self) -> str:
-        """Return the table of what a person reads."""
+    def report(self) -> Report:
+        """Return what a person reads."""
         reached = (f"{value:.2f} ({start})" for value, start in zip(self.values, self.starts, strict=True))
         rows = {
             "trusted": "yes" if self.trusted else "no",
             "method": self.method,
             "log posterior": f"{self.log_posterior:.2f}",
             "from its starts": len(self.starts) > 1 and ", ".join(reached),
-            "evaluations": f"{self.evaluations} in {self.seconds:.2g} s ({self.linker})",
+            "evaluations": f"{self.evaluations} in {seconds_text(self.seconds)} ({self.linker})",
             "derivatives": self.slopes is not None and self.slopes.text,
             "warning": self.warning,
         }
         what = "maximum a posteriori" if self.method == "map" else "most probable together with the signs"
-        return table(f"Fit of a point ({what})", rows)
+        return Report(f"Fit of a point ({what})", rows)
 
 
 def fit_map(
@@ -96,6 +102,7 @@ def fit_map(
     maxiter: int,
     tier: Tier,
     owner: str | None,
+    progressbar: bool = False,
 ) -> tuple[dict[str, np.ndarray], FitResult]:
     """Return the parameters of largest posterior density, on their constrained scale, and a report of the fit.
 
@@ -108,6 +115,7 @@ def fit_map(
         maxiter: Maximum number of L-BFGS-B iterations per start.
         tier: What the objective is compiled with.
         owner: Name of the class or function whose priors they are, for warnings; None, for those of a default, gives none.
+        progressbar: Whether to show what is being done after two seconds.
 
     Raises:
         DataError: If the warm start does not fit the model, or an input is an index of no category.
@@ -115,11 +123,16 @@ def fit_map(
     """
     began = time.perf_counter()
     density = Density(built, data, tier, jacobian=False)
-    with one_blas_thread():
+    budget = Budget(float("inf"), show=progressbar)
+    with closing(budget), one_blas_thread():
         prior = read_prior(density)
         initial = starts(density, prior, warm_start, num_starts, seed)
         built.check_categories(data, density.constrained(density.support))
-        optima = [climb(density, start.u, maxiter, otherwise=start.origin) for start in initial]
+        density.check_time = budget.check
+        optima = []
+        for i, start in enumerate(initial, start=1):
+            budget.say(f"Fitting hyperparameters: start {i} of {len(initial)}")
+            optima.append(climb(density, start.u, maxiter, otherwise=start.origin))
         best = max(optima, key=lambda optimum: optimum.value)
         if not np.isfinite(best.value):
             raise FitError(NO_FINITE_START.format(len(initial)))
@@ -133,7 +146,9 @@ def fit_map(
         time.perf_counter() - began,
         density.linker,
         warning,
+        prior_quantiles=prior_quantiles(prior, point),
     )
+    took(result.seconds, f"Fit of a point to {len(data.y)} observations")
     if warning is not None:
         warnings.warn(warning, FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
     return point, result

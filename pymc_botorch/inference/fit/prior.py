@@ -1,8 +1,9 @@
-"""Prior of a built gp's unconstrained parameters: its mode, and where most of it is."""
+"""Prior of a built gp's parameters: its mode, where most of it is, and where in it a point is."""
 
-__all__ = ["Prior", "read_prior"]
+__all__ = ["Prior", "prior_quantiles", "read_prior"]
 
 import weakref
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +27,14 @@ class Prior(NamedTuple):
         centre: Medians.
         below: Distances from the median to the quantile that is one sd below the centre of a normal distribution.
         above: The same above it. Both are zero for an improper prior.
+        draws: Draws of each parameter on its constrained scale, ``200 x ...`` by name; improper priors have none.
     """
 
     mode: np.ndarray
     centre: np.ndarray
     below: np.ndarray
     above: np.ndarray
+    draws: Mapping[str, np.ndarray]
 
     @property
     def spread(self) -> np.ndarray:
@@ -48,14 +51,28 @@ def read_prior(density: Density) -> Prior:
     if (known := _known.get(density.built)) is not None:
         return known
     scales = density.built.scales
-    draws = np.stack([flatten(drawn) for drawn in scales.draws(NUM_DRAWS, 0, density.values)])
-    draws = np.where(np.isfinite(draws), draws, density.support)
-    low, centre, high = np.quantile(draws, (ONE_SD, 0.5, 1 - ONE_SD), axis=0)
+    U = np.stack([flatten(drawn) for drawn in scales.draws(NUM_DRAWS, 0, density.values)])
+    U = np.where(np.isfinite(U), U, density.support)
+    low, centre, high = np.quantile(U, (ONE_SD, 0.5, 1 - ONE_SD), axis=0)
+    points = [density.constrained(u) for u in U]
+    draws = {name: np.stack([point[name] for point in points]) for name in scales.names if name in scales.proper}
     mode = density.support if scales.priors_need_data else _mode(density.without_data())
-    prior = Prior(mode, centre, centre - low, high - centre)
+    prior = Prior(mode, centre, centre - low, high - centre, draws)
     if not scales.priors_need_data:
         _known[density.built] = prior
     return prior
+
+
+def prior_quantiles(prior: Prior, point: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the share of the prior of each number that is below it at a point, by name; improper priors are left out.
+
+    It is a share of 200 draws, of which those that are equal to it count half.
+    """
+    return {
+        name: ((draws < point[name]).mean(0) + (draws <= point[name]).mean(0)) / 2
+        for name, draws in prior.draws.items()
+        if np.isfinite(point[name]).all()
+    }
 
 
 def _mode(prior: Density) -> np.ndarray:

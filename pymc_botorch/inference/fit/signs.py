@@ -28,7 +28,7 @@ from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.fit.optimise import NO_FINITE_START, climb
-from pymc_botorch.inference.fit.prior import read_prior
+from pymc_botorch.inference.fit.prior import prior_quantiles, read_prior
 from pymc_botorch.inference.fit.starts import start_from_point, starts, step_off
 from pymc_botorch.inference.fit.threads import one_blas_thread
 from pymc_botorch.inference.fitted import FittedGP
@@ -130,5 +130,6 @@ def fit_joint(
         raise FitError(NO_FINITE_START.format(len(initial)))
     names = ("without signs", initial[1].name)
     values = tuple(optimum.value for optimum in optima)
-    seconds = time.perf_counter() - began
-    return density.constrained(best.u), FitResult("joint", names, values, density.evaluations, seconds, density.linker, None)
+    seconds, point = time.perf_counter() - began, density.constrained(best.u)
+    quantiles = prior_quantiles(prior, point)
+    return point, FitResult("joint", names, values, density.evaluations, seconds, density.linker, None, prior_quantiles=quantiles)

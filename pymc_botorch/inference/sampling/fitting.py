@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from pymc_botorch.config import Tier
 from pymc_botorch.errors import PACKAGE_FOLDER, DataError, FitError, FitWarning, OutOfTime
 from pymc_botorch.inference.build import BuiltGP
+from pymc_botorch.inference.fit.budget import Budget
 from pymc_botorch.inference.fit.conflict import find_conflict
 from pymc_botorch.inference.fit.density import Density
-from pymc_botorch.inference.fit.prior import read_prior
+from pymc_botorch.inference.fit.prior import prior_quantiles, read_prior
 from pymc_botorch.inference.fit.starts import start_from_point
 from pymc_botorch.inference.fit.threads import one_blas_thread
 from pymc_botorch.inference.sampling.attempts import (
@@ -32,16 +34,18 @@ from pymc_botorch.inference.sampling.attempts import (
     from_anywhere,
     reweight,
 )
-from pymc_botorch.inference.sampling.budget import Budget
 from pymc_botorch.inference.sampling.methods.adaptive import MANY_PARAMETERS
 from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, select
 from pymc_botorch.inference.sampling.options import Method, SamplingOptions
 from pymc_botorch.inference.sampling.result import AttemptReport, SamplingResult
 from pymc_botorch.inference.sampling.target import Target
 from pymc_botorch.inference.training_data import TrainingData
+from pymc_botorch.logs import took
 
 NUM_CHECKED = 24
 """Number of draws whose median is compared with the prior."""
+NUM_DRAWS = 400
+"""Number of draws whose median is placed in the prior."""
 LAST_RESORT = 200
 """Number of draws from a Laplace approximation, where time ran out before any method ended."""
 
@@ -105,8 +109,11 @@ def fit_draws(
             target = _target(built, data, warm_start, options, tier, budget)
             attempt, reports = _try_all(target, method)
             density = target.density
-            some = attempt.draws.unconstrained[select(attempt.draws.log_weights, NUM_CHECKED)]
-            conflict = None if owner is None else find_conflict(density, read_prior(density), list(some), owner)
+            prior, draws = read_prior(density), attempt.draws
+            some = draws.unconstrained[select(draws.log_weights, NUM_CHECKED)]
+            conflict = None if owner is None else find_conflict(density, prior, list(some), owner)
+            median = np.median(draws.unconstrained[select(draws.log_weights, NUM_DRAWS)], axis=0)
+            quantiles = prior_quantiles(prior, density.constrained(median))
     finally:
         budget.close()
     doubt = attempt.problem and (
@@ -135,7 +142,9 @@ def fit_draws(
         linker=density.linker,
         warning=warning,
         improper_priors=built.scales.improper,
+        prior_quantiles=quantiles,
     )
+    took(result.seconds, f"Fit by draws to {len(data.y)} observations ({NAMES[attempt.method]})")
     return attempt.draws, attempt.stats, density, result
 
 

@@ -2,13 +2,16 @@
 
 __all__ = ["AttemptReport", "SamplingResult"]
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import numpy as np
 
 from pymc_botorch.config import Linker
 from pymc_botorch.inference.sampling.attempts import Source
 from pymc_botorch.inference.sampling.slopes import SlopesReport
-from pymc_botorch.inference.table import table
+from pymc_botorch.inference.table import AbstractReported, Report, seconds_text
 
 
 class AttemptReport(NamedTuple):
@@ -30,7 +33,7 @@ class AttemptReport(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class SamplingResult:
+class SamplingResult(AbstractReported):
     """Report of a fit by draws; it prints as a table.
 
     Attributes:
@@ -57,6 +60,8 @@ class SamplingResult:
         warning: Text of the warning that the fit gave, or None.
         improper_priors: Names of the hyperparameters with an improper prior.
         slopes: How derivatives with signs were drawn at each draw, where the gp has any.
+        prior_quantiles: Share of the prior of each hyperparameter that is below the median of its draws, by name, from 200 draws
+            of each; those with improper priors are left out.
 
     Example:
         >>> import torch
@@ -84,6 +89,7 @@ class SamplingResult:
     warning: str | None
     improper_priors: tuple[str, ...] = ()
     slopes: SlopesReport | None = None
+    prior_quantiles: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
 
     @property
     def trusted(self) -> bool:
@@ -95,8 +101,8 @@ class SamplingResult:
         """Why it was this method: what was tried, and the diagnostics that passed or ruled it out."""
         return "; ".join(f"{one.method}: {one.problem or 'passed'}{one.remark}" for one in self.attempts)
 
-    def __repr__(self) -> str:
-        """Return the table of what a person reads."""
+    def report(self) -> Report:
+        """Return what a person reads."""
         evidence = self.log_evidence
         rows = {
             "trusted": "yes" if self.trusted else "no",
@@ -108,9 +114,9 @@ class SamplingResult:
             "R-hat of predictions": self.r_hat_of_predictions and f"{self.r_hat_of_predictions:.3f}",
             "divergences": self.divergences is not None and str(self.divergences),
             "log evidence": evidence is not None and f"{evidence:.2f} ± {self.log_evidence_error:.2f}",
-            "evaluations": f"{self.evaluations} in {self.seconds:.2g} s ({self.linker})",
+            "evaluations": f"{self.evaluations} in {seconds_text(self.seconds)} ({self.linker})",
             "tried": len(self.attempts) > 1 and self.reason,
             "derivatives": self.slopes is not None and self.slopes.text,
             "warning": self.warning,
         }
-        return table("Fit by posterior draws", rows)
+        return Report("Fit by posterior draws", rows)

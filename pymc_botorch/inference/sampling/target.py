@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pymc_botorch.inference.fit.budget import Budget
 from pymc_botorch.inference.fit.density import Density
 from pymc_botorch.inference.fit.prior import read_prior
 from pymc_botorch.inference.fit.starts import starts, step_off
-from pymc_botorch.inference.sampling.budget import Budget
 from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 from pymc_botorch.inference.sampling.methods.laplace import modes
 from pymc_botorch.inference.sampling.methods.mixture import Mixture

@@ -69,6 +69,7 @@ def fit_at_point(
             maxiter=options.maxiter,
             tier=config.linker,
             owner=owner,
+            progressbar=options.nuts.progressbar,
         )
     if method == "joint":
         point, result = fit_joint(built, data, start=point, maxiter=options.maxiter, tier=config.linker)

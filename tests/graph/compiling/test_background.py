@@ -1,7 +1,9 @@
 """Numba compiles in the background, and takes over between models; whatever goes wrong leaves NumPy working."""
 
+import logging
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -69,8 +71,9 @@ def auto(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[No
     background.errors()
 
 
-def test_numpy_answers_first_and_numba_takes_over_at_the_next_request() -> None:
+def test_numpy_answers_first_and_numba_takes_over_at_the_next_request(caplog: pytest.LogCaptureFixture) -> None:
     x = np.arange(3.0)
+    caplog.set_level(logging.INFO, "pymc_botorch")
     first = functions()
     assert first.linker == "numpy"
     assert cache_info().pending == 0  # nothing starts before the first answer
@@ -85,6 +88,7 @@ def test_numpy_answers_first_and_numba_takes_over_at_the_next_request() -> None:
     assert first.linker == "numpy"  # models that have it keep it
     assert first.latest() is second
     assert cache_info()[:3] == (2, 2, 1)
+    assert re.fullmatch(r"Numba has compiled a function in \d+ s: later models and fits use it.", caplog.messages[-1])
 
 
 @pytest.mark.parametrize(("build", "message"), [(breaks_with_numba, "no such operation"), (dies_with_numba, "exit code 7")])

@@ -17,7 +17,8 @@ from scipy.integrate import trapezoid
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP
 from pymc_botorch.errors import FitError, OutOfTime
-from pymc_botorch.inference.sampling import attempts, budget, fitting, judging
+from pymc_botorch.inference.fit import budget
+from pymc_botorch.inference.sampling import attempts, fitting, judging
 from pymc_botorch.inference.sampling.attempts import by_smc
 from pymc_botorch.inference.sampling.methods import importance, nuts
 

@@ -16,8 +16,8 @@ from pytensor import config as pytensor_config
 
 from pymc_botorch.errors import FitError, OutOfTime
 from pymc_botorch.graph.compiling.functions import QUICK
+from pymc_botorch.inference.fit.budget import Budget
 from pymc_botorch.inference.fit.density import Density, flatten
-from pymc_botorch.inference.sampling.budget import Budget
 from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 from pymc_botorch.inference.training_data import TrainingData
 

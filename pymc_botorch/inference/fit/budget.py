@@ -1,4 +1,4 @@
-"""Budget of time of a fit by draws, and what a person sees of it while it lasts."""
+"""Budget of time of a fit, and what a person sees of it while it lasts."""
 
 __all__ = ["Budget"]
 
@@ -49,15 +49,21 @@ class Budget:
     def _begin_to_show(self) -> None:
         """Show a line in a terminal or a notebook, and nothing in logs."""
         from rich import get_console  # slow to import, as what follows
+        from rich.errors import LiveError
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         console = get_console()
         self._show = console.is_terminal or console.is_jupyter
         if self._show:
             columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-            self._bar = Progress(*columns, console=console, transient=True)
-            self._bar.start()
-            self._bar.add_task(self._doing, total=None)
+            bar = Progress(*columns, console=console, transient=True)
+            bar.add_task(self._doing, total=None)
+            try:
+                bar.start()
+            except LiveError:  # another thread shows something, or the caller does; older versions of rich allow for one only
+                self._show = False
+            else:
+                self._bar = bar
 
     def say(self, doing: str) -> None:
         """Set what the fit is doing."""

@@ -1,0 +1,159 @@
+"""What a model says of itself: its data, fit and hyperparameters, as text and for notebooks."""
+
+__all__ = ["ReportMixin"]
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from pymc_botorch.inference.fit.map import FitResult
+from pymc_botorch.inference.sampling.result import SamplingResult
+from pymc_botorch.inference.table import Report, rounded, seconds_text
+from pymc_botorch.models.state import State
+from pymc_botorch.models.training_data import PreparedData
+
+MOST_NUMBERS = 8
+"""Largest number of entries of one hyperparameter that have a line each."""
+UNITS = {
+    "scaled": "scaled: priors are for inputs in the unit cube and a standardised outcome",
+    "natural": "natural: priors are in the units of the data",
+}
+NO_QUANTILE = "-"
+NO_FIT = "none: at PyMC's initial point until model.fit()"
+
+
+class ReportMixin:
+    """The representations of a model; nothing is computed for them but quantiles of its draws."""
+
+    units: Any
+    columns: Any
+    _state: State | None
+    _prepared: PreparedData | None
+    _part: str | None
+
+    def __repr__(self) -> str:
+        """Return data, fit and hyperparameters as text."""
+        try:
+            return self._report().text
+        except Exception:  # of a subclass that is made only in part: a debugger wants its name all the same
+            return f"<{type(self).__name__}>"
+
+    def _repr_html_(self) -> str | None:
+        """Return the same as HTML, which notebooks show."""
+        try:
+            return self._report().html
+        except Exception:
+            return None
+
+    def _report(self) -> Report:
+        state, prepared = self._state, self._prepared
+        result = None if state is None else state.result
+        header, cells = ([], []) if state is None else _hyperparameters(state, self._labels())
+        title = type(self).__name__ if (base := self._base()) == type(self).__name__ else f"{type(self).__name__} ({base})"
+        transforms = (_names(getattr(self, name, None)) for name in ("input_transform", "outcome_transform"))
+        rows = {
+            "data": self._data(),
+            "units": "those of the PyMC model" if prepared is None else UNITS[self.units],
+            "transforms": ", ".join(filter(None, transforms)),
+            "gp": None if state is None else _kind(state),
+            "predicts": self._part,
+            "components": state is not None and ", ".join(name for name in state.parts if name != "total"),
+            "fit": _fit(state, result, is_built=prepared is not None),
+            "doubts": result is not None and (result.warning or "none"),
+        }
+        return Report(title, rows, header, cells)
+
+    @classmethod
+    def _base(cls) -> str:
+        """Return the name of the public class that this is, or that it is a subclass of."""
+        return next(one.__name__ for one in cls.__mro__ if one.__module__.startswith("pymc_botorch."))
+
+    def _data(self) -> str:
+        if self._state is not None:
+            raw_X, n = self._state.training.raw_X, len(self._state.fitted.X)
+        else:
+            assert self._prepared is not None
+            raw_X, n = self._prepared.training.raw_X, len(self._prepared.data.y)
+        count, d = raw_X.shape[-2:]
+        columns = self.columns if self.columns is not None and len(self.columns) == d else ()
+        text = f"{n} x {d}" + (f" ({', '.join(columns)})" if columns else "")
+        if count > n:
+            batches = " x ".join(map(str, raw_X.shape[:-2]))
+            text += f", and {count - n} observations more" + (f" in {batches} batches" if batches else "")
+        return text
+
+    def _labels(self) -> Sequence[str]:
+        """Return names of the entries of a vector with one for each column, where the class names the columns."""
+        return () if self.columns is None else tuple(self.columns)
+
+
+def _names(transform: Any) -> str:
+    """Return the class of a transform, of chained ones those of its parts."""
+    if transform is None:
+        return ""
+    parts = transform.values() if hasattr(transform, "values") else [transform]
+    return ", ".join(type(part).__name__ for part in parts)
+
+
+def _kind(state: State) -> str | None:
+    """Return what is special about the gp and its noise."""
+    fitted = state.fitted
+    said = []
+    if fitted.is_latent:
+        said.append("latent, with the function at the training inputs in each draw")
+    if fitted.num_signs:
+        said.append(f"{fitted.num_signs} derivatives with a sign in each draw")
+    if fitted.kind == "sparse":
+        said.append("a sparse approximation")
+    if state.noise_is_known and not fitted.is_latent:
+        said.append("noise of each observation of its own")
+    return ", ".join(said)
+
+
+def _fit(state: State | None, result: FitResult | SamplingResult | None, *, is_built: bool) -> str:
+    """Return by what the hyperparameters were found."""
+    if state is None:
+        return NO_FIT
+    draws = f", {state.fitted.num_draws} draws" if state.is_ensemble else ""
+    if result is not None:
+        return f"{result.method} in {seconds_text(result.seconds)}{draws}"
+    return f"{'not here' if is_built else 'in PyMC'}{draws}"
+
+
+def _hyperparameters(state: State, labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Return header and cells of the grid of hyperparameters."""
+    signs = state.fitted.graph.signs
+    hidden = {state.fitted.graph.latent, None if signs is None else signs.name}
+    quantiles: Mapping[str, np.ndarray] = {} if state.result is None else state.result.prior_quantiles
+    many = state.fitted.num_draws > 1
+    cells = []
+    for name, draws in state.parameters.items():
+        if name in hidden or not draws.size:
+            continue
+        shape = draws.shape[1:]
+        low, middle, high = np.quantile(draws, (0.05, 0.5, 0.95), axis=0) if many else (draws[0],) * 3
+        found = quantiles.get(name)
+        found = found if found is not None and np.shape(found) == shape else None
+        if middle.size > MOST_NUMBERS:
+            ranges = [f"{rounded(np.min(part))} to {rounded(np.max(part))}" for part in (middle, low, high)]
+            shown = [ranges[0], ""][: 1 + many]
+            share = NO_QUANTILE if found is None else f"{_share(np.min(found))} to {_share(np.max(found))}"
+            cells.append([f"{name} ({' x '.join(map(str, shape))})", *shown, share])
+            continue
+        for index in product(*map(range, shape)):
+            label = f"{name}[{', '.join(map(str, index))}]" if index else name
+            if len(shape) == 1 and len(labels) == shape[0]:
+                label = f"{name}[{labels[index[0]]}]"
+            shown = [rounded(middle[index]), f"{rounded(low[index])} to {rounded(high[index])}"][: 1 + many]
+            cells.append([label, *shown, NO_QUANTILE if found is None else _share(found[index])])
+    header = ["hyperparameter", *(["median", "5 % to 95 %"] if many else ["value"]), "prior quantile"]
+    if all(row[-1] == NO_QUANTILE for row in cells):
+        header, cells = header[:-1], [row[:-1] for row in cells]
+    return header, cells
+
+
+def _share(quantile: float) -> str:
+    """Return a share of prior draws, of which there are two hundred."""
+    return "< 0.005" if quantile < 0.005 else "> 0.995" if quantile > 0.995 else f"{quantile:.2f}"
