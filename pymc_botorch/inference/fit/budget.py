@@ -64,6 +64,7 @@ class Budget:
                 self._show = False
             else:
                 self._bar = bar
+                bar.refresh()
 
     def say(self, doing: str) -> None:
         """Set what the fit is doing."""
