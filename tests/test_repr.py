@@ -80,7 +80,7 @@ def test_a_fitted_model_says_by_what_its_hyperparameters_and_where_in_their_prio
     assert re.fullmatch(r"map in [\d.]+ s", told["fit"])
     assert told["doubts"] == "none"
     assert told["hyperparameter"].split() == ["value", "prior", "quantile"]
-    assert told["reach<m>[depth]"].split() == [rounded(point["reach<m>"][1]), f"{quantiles['reach<m>'][1]:.2f}"]
+    assert told["reach<m>[1]"].split() == [rounded(point["reach<m>"][1]), f"{quantiles['reach<m>'][1]:.2f}"]
     assert told["mean"].split() == [rounded(point["mean"]), "-"]
     exact = lognorm(0.7, scale=np.exp(-1)).cdf(point["reach<m>"])
     np.testing.assert_allclose(quantiles["reach<m>"], exact, atol=QUANTILE_ERROR)

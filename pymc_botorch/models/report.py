@@ -2,7 +2,7 @@
 
 __all__ = ["ReportMixin"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
@@ -50,7 +50,7 @@ class ReportMixin:
     def _report(self) -> Report:
         state, prepared = self._state, self._prepared
         result = None if state is None else state.result
-        header, cells = ([], []) if state is None else _hyperparameters(state, self._labels())
+        header, cells = ([], []) if state is None else _hyperparameters(state)
         title = type(self).__name__ if (base := self._base()) == type(self).__name__ else f"{type(self).__name__} ({base})"
         transforms = (_names(getattr(self, name, None)) for name in ("input_transform", "outcome_transform"))
         rows = {
@@ -83,10 +83,6 @@ class ReportMixin:
             batches = " x ".join(map(str, raw_X.shape[:-2]))
             text += f", and {count - n} observations more" + (f" in {batches} batches" if batches else "")
         return text
-
-    def _labels(self) -> Sequence[str]:
-        """Return names of the entries of a vector with one for each column, where the class names the columns."""
-        return () if self.columns is None else tuple(self.columns)
 
 
 def _names(transform: Any) -> str:
@@ -122,7 +118,7 @@ def _fit(state: State | None, result: FitResult | SamplingResult | None, *, is_b
     return f"{'not here' if is_built else 'in PyMC'}{draws}"
 
 
-def _hyperparameters(state: State, labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def _hyperparameters(state: State) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of the grid of hyperparameters."""
     signs = state.fitted.graph.signs
     hidden = {state.fitted.graph.latent, None if signs is None else signs.name}
@@ -144,8 +140,6 @@ def _hyperparameters(state: State, labels: Sequence[str]) -> tuple[list[str], li
             continue
         for index in product(*map(range, shape)):
             label = f"{name}[{', '.join(map(str, index))}]" if index else name
-            if len(shape) == 1 and len(labels) == shape[0]:
-                label = f"{name}[{labels[index[0]]}]"
             shown = [rounded(middle[index]), f"{rounded(low[index])} to {rounded(high[index])}"][: 1 + many]
             cells.append([label, *shown, NO_QUANTILE if found is None else _share(found[index])])
     header = ["hyperparameter", *(["median", "5 % to 95 %"] if many else ["value"]), "prior quantile"]
