@@ -26,6 +26,11 @@ __all__ = [
     "expectation_gradient",
     "gradient_posterior",
     "map_sensitivity",
+    "plot_contour",
+    "plot_leave_one_out",
+    "plot_priors",
+    "plot_slice",
+    "plot_slopes",
     "recommendation_influence",
     "symbolic_gradients",
     "symbolic_posterior",
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     from pymc_botorch.acquisition import compile_acqf
     from pymc_botorch.inference.sensitivity.map_sensitivity import MapSensitivity
     from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
+    from pymc_botorch.plot import plot_contour, plot_leave_one_out, plot_priors, plot_slice, plot_slopes
     from pymc_botorch.sensitivity import expectation_gradient, map_sensitivity, recommendation_influence
 
 _LAZY = {
@@ -68,12 +74,19 @@ _LAZY = {
     "compile_acqf": "pymc_botorch.acquisition",
     "expectation_gradient": "pymc_botorch.sensitivity",
     "map_sensitivity": "pymc_botorch.sensitivity",
+    "plot_contour": "pymc_botorch.plot",
+    "plot_leave_one_out": "pymc_botorch.plot",
+    "plot_priors": "pymc_botorch.plot",
+    "plot_slice": "pymc_botorch.plot",
+    "plot_slopes": "pymc_botorch.plot",
     "recommendation_influence": "pymc_botorch.sensitivity",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs ``botorch.acquisition`` when it is first asked for: that takes a second."""
+    """Import what needs ``botorch.acquisition`` when it is first asked for, which takes a second, and figures."""
+    if name == "plot":
+        return import_module("pymc_botorch.plot")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'pymc_botorch' has no attribute {name!r}")

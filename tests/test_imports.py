@@ -104,6 +104,6 @@ def test_the_face_for_ax_imports_models_and_no_other_face() -> None:
 
 
 def test_importing_the_package_imports_no_extra() -> None:
-    code = "import sys, pymc_botorch; print(sorted({'ax', 'nutpie', 'jax'} & set(sys.modules)))"
+    code = "import sys, pymc_botorch; print(sorted({'ax', 'nutpie', 'jax', 'matplotlib'} & set(sys.modules)))"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
     assert printed.stdout.strip() == "[]"

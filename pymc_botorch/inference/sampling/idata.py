@@ -1,6 +1,6 @@
 """ArviZ data of a fit by draws: parameters and deterministics, statistics, weights, log densities, replicates and data."""
 
-__all__ = ["SampleRecord", "as_datatree", "draws_to_datatree", "to_datatree"]
+__all__ = ["SampleRecord", "as_datatree", "draws_to_datatree", "prior_draws", "to_datatree"]
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def to_datatree(built: BuiltGP, record: SampleRecord, *, offset: float = 0.0, sc
     about = _attributes(record.result)
     for name in ("posterior", "sample_stats"):
         groups[name].attrs |= about
-    if prior := _prior(built, values):
+    if prior := prior_draws(built, record.data):
         groups["prior"] = _labelled(built, n, prior, 1)
     groups["observed_data"], groups["constant_data"] = _data(built, record.data, offset, scale)
     ((observation, y),) = groups["observed_data"].data_vars.items()
@@ -109,6 +109,16 @@ def to_datatree(built: BuiltGP, record: SampleRecord, *, offset: float = 0.0, sc
         groups["log_likelihood"] = later(y, {observation: partial(log_densities, gp, scale)})
         groups["posterior_predictive"] = later(y, {observation: partial(replicates, gp, offset, scale)})
     return xr.DataTree.from_dict(groups)
+
+
+def prior_draws(built: BuiltGP, data: TrainingData) -> dict[str, np.ndarray]:
+    """Return 500 draws of the hyperparameters and deterministics before the data, by the names of what has a proper prior."""
+    scales, values = built.scales, built.objective_values(data)
+    if not scales.proper:
+        return {}
+    drawn = scales.draws(PRIOR_DRAWS, 0, values)
+    recorded = scales.recorded([np.stack(part) for part in zip(*drawn, strict=True)], values)
+    return {name: array for name, array in recorded.items() if name in scales.proper}
 
 
 def as_datatree(idata: Any) -> xr.DataTree:
@@ -156,16 +166,6 @@ def _attributes(result: SamplingResult) -> dict[str, str | int | float]:
     """Return what a fit says of its draws, as values that files can hold."""
     known = {"log_evidence": result.log_evidence, "log_evidence_error": result.log_evidence_error, "warning": result.warning}
     return {"method": result.method, "trusted": int(result.trusted)} | {k: v for k, v in known.items() if v is not None}
-
-
-def _prior(built: BuiltGP, values: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return draws of the prior, by the names of what has one."""
-    scales = built.scales
-    if not scales.proper:
-        return {}
-    drawn = scales.draws(PRIOR_DRAWS, 0, values)
-    recorded = scales.recorded([np.stack(part) for part in zip(*drawn, strict=True)], values)
-    return {name: array for name, array in recorded.items() if name in scales.proper}
 
 
 def _data(built: BuiltGP, data: TrainingData, offset: float, scale: float) -> tuple[xr.Dataset, xr.Dataset]:
