@@ -1996,6 +1996,15 @@ def test_loo_with_an_efficiency_reads_the_log_likelihood_alone() -> None:
     np.testing.assert_allclose(table["weight"], 0.5)
 
 
+def test_kde_returns_points_and_their_density() -> None:
+    from arviz_stats.base import array_stats
+
+    for options in ({}, {"bw": "silverman"}):
+        x, density, _ = array_stats.kde(np.random.default_rng(0).normal(size=2000), **options)
+        assert np.interp(0.0, x, density) == pytest.approx(1 / np.sqrt(2 * np.pi), rel=0.1)
+        assert np.trapezoid(density, x) == pytest.approx(1, rel=0.02)
+
+
 def test_xarray_reads_the_array_of_a_backend_when_it_is_asked_for() -> None:
     import xarray as xr
 
