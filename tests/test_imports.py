@@ -109,7 +109,7 @@ def test_the_face_for_ax_imports_models_and_no_other_face() -> None:
 def test_what_a_fresh_process_imports_and_when() -> None:
     code = """
 import sys
-slow = {"arviz", "arviz_base", "ax", "botorch", "gpytorch", "jax", "numba", "nutpie", "pymc", "scipy.stats", "torch"}
+slow = {"arviz", "ax", "botorch", "gpytorch", "jax", "matplotlib", "numba", "nutpie", "pymc", "scipy.stats", "torch"}
 import pymc_botorch
 print(sorted(slow & set(sys.modules)))
 import pymc as pm

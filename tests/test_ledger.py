@@ -1996,6 +1996,34 @@ def test_loo_with_an_efficiency_reads_the_log_likelihood_alone() -> None:
     np.testing.assert_allclose(table["weight"], 0.5)
 
 
+def test_kde_returns_points_and_their_density() -> None:
+    from arviz_stats.base import array_stats
+
+    for options in ({}, {"bw": "silverman"}):
+        x, density, _ = array_stats.kde(np.random.default_rng(0).normal(size=2000), **options)
+        assert np.interp(0.0, x, density) == pytest.approx(1 / np.sqrt(2 * np.pi), rel=0.1)
+        assert np.trapezoid(density, x) == pytest.approx(1, rel=0.02)
+
+
+def test_xarray_reads_the_array_of_a_backend_when_it_is_asked_for() -> None:
+    import xarray as xr
+
+    from pymc_botorch.inference.sampling.computed import computed_later
+
+    calls = []
+
+    def compute() -> np.ndarray:
+        calls.append(1)
+        return np.arange(24.0)
+
+    tree = xr.DataTree.from_dict({"group": xr.Dataset({"y": computed_later(["chain", "draw", "i"], [2, 3, 4], compute)})})
+    part = tree.copy()["group"]["y"].isel(draw=[0, 2], i=slice(1, None, 2))
+    assert (part.shape, str(tree["group"]).count("..."), calls) == ((2, 2, 2), 1, [])
+    np.testing.assert_array_equal(part, np.arange(24.0).reshape(2, 3, 4)[:, [0, 2], 1::2])
+    np.testing.assert_array_equal(tree["group"]["y"].stack(sample=("chain", "draw")).sum("sample"), [60.0, 66.0, 72.0, 78.0])
+    assert calls == [1]
+
+
 def test_psislw_weighs_the_negative_of_what_it_is_given() -> None:
     from arviz_stats.base import array_stats
 
@@ -2125,7 +2153,20 @@ def test_primitives_of_jax_have_rules_of_tangents_transposes_and_batches(jax_in_
 
 # The modules that we import
 
-LIBRARIES = ("arviz_stats", "ax", "botorch", "gpytorch", "jax", "linear_operator", "numba", "nutpie", "pymc", "pytensor", "torch")
+LIBRARIES = (
+    "arviz_stats",
+    "ax",
+    "botorch",
+    "gpytorch",
+    "jax",
+    "linear_operator",
+    "numba",
+    "nutpie",
+    "pymc",
+    "pytensor",
+    "torch",
+    "xarray",
+)
 
 
 class Imported(NamedTuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp, ndtr
 
+from pymc_botorch.inference.axes import axes_of, new_axes
 from pymc_botorch.inference.left_out import LeftOut
 from pymc_botorch.inference.sampling.methods.importance import MAX_K, MIN_DRAWS, weigh
 
@@ -95,11 +96,12 @@ class LeaveOneOut:
 
         Returns:
             The two axes.
-        """
-        if axes is None:
-            import matplotlib.pyplot as plt  # an extra
 
-            axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")[1]
+        Raises:
+            ImportError: If matplotlib is not installed.
+            ValueError: If there are not two axes.
+        """
+        axes = new_axes(1, 2, size=(9, 4)).ravel() if axes is None else axes_of(axes, 2, "of observations and PIT")
         left, right = axes
         ends = min(self.lower.min(), self.observed.min()), max(self.upper.max(), self.observed.max())
         left.plot(ends, ends, color="grey", linewidth=1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from pymc_botorch.models.errors import InvalidDataError
+from pymc_botorch.models.training_data import PreparedData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +40,26 @@ class ColumnsMixin:
     columns: ClassVar[Sequence[str] | None] = None
     """Names of the columns of ``X`` as ``build_gp`` gets it, in their order: the constructor refuses inputs with another
     number of columns, and Ax an experiment with other parameters, or in another order. None is no names and no check."""
+
+    _prepared: PreparedData | None
+
+    if TYPE_CHECKING:  # of the models that this is mixed into
+        num_inputs = property(lambda self: 0)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the raw inputs: those of the class, or of the data frame that they were, else ``x0``, ``x1`` and so on."""
+        frame = None if self._prepared is None else self._prepared.columns
+        for names in (self.columns, frame):
+            if names is not None and len(names) == self.num_inputs:
+                return tuple(names)
+        return tuple(f"x{i}" for i in range(self.num_inputs))
+
+    @property
+    def outcome_name(self) -> str:
+        """Name of the outcome, where it was a data frame or a series with a name, else ``"outcome"``."""
+        name = None if self._prepared is None else self._prepared.outcome
+        return "outcome" if name is None else name
 
     @classmethod
     def active_dims(cls, *names: str) -> list[int]:

@@ -176,12 +176,28 @@ class AbstractEnsemble(AbstractBuiltGP):
     def idata(self) -> "xr.DataTree":
         """All draws of the last fit, for ArviZ, hyperparameters on their constrained scale.
 
-        ``posterior`` has draws of equal weight, also of deterministics, with the model's coords, and ``prior`` draws before the
-        data, so that ``arviz.plot_prior_posterior(model.idata)`` shows what was learned (parameters with improper priors have
-        none; leave them out by ``var_names``); ``sample_stats``, ``observed_data`` and ``constant_data`` are beside them. Where
-        draws have weights, ``posterior`` has up to 4000 drawn by them, ``weighted_posterior`` all as they were made, and
-        ``weights`` their ``log_weight``; of SMC, ``source`` in ``sample_stats`` and ``weights`` is the number of the run. The
-        attributes of ``posterior`` say the method, the log evidence, and whether it is trusted.
+        ``posterior`` has draws of equal weight, as ArviZ takes them, also of deterministics, with the model's coords, and
+        ``prior`` draws before the data (parameters with improper priors have none; leave them out by ``var_names``);
+        ``sample_stats``, ``observed_data`` and ``constant_data`` are beside them. Where draws have weights, ``posterior`` has up
+        to 4000 drawn by them, ``weighted_posterior`` all as they were made, and ``weights`` their ``log_weight``; of SMC,
+        ``source`` in ``sample_stats`` and ``weights`` is the number of the run. The attributes of ``posterior`` say the method,
+        the log evidence, and whether it is trusted.
+
+        Of each draw in ``posterior`` there are, computed when their values are first read (seconds, of thousands of draws):
+
+        - ``log_prior``: of each parameter, on its constrained scale.
+        - ``log_likelihood``: of each observation given all others, ``log p(y_i | y_-i, draw)``, the ratio by which PSIS leaves it
+          out of a gp, whose observations are not independent given the hyperparameters.
+        - ``log_marginal_likelihood``: of all observations together, ``log p(y | draw)``.
+        - ``posterior_predictive``: new observations at the training inputs.
+
+        Observations, these, and densities of them are in raw units (through an outcome transform that is not linear, in the units
+        of the gp). So ``arviz.plot_prior_posterior(model.idata)`` shows what was learned, ``plot_ppc_dist`` and ``plot_loo_pit``
+        what is predicted, ``loo`` and ``compare`` how well, and ``psense_summary`` what the priors do. For the sensitivity to the
+        likelihood ``psense_summary`` adds up ``log_likelihood``, which makes it look larger than it is; that to
+        ``log p(y | draw)`` is had by ``copied = model.idata.copy()`` and
+        ``copied["log_likelihood"] = copied["log_marginal_likelihood"]``. Gps with signs have neither ``log_likelihood`` nor
+        ``posterior_predictive``.
 
         Of a model whose state was loaded, the draws that it keeps are all there is; of one made by :meth:`from_fitted`, it is
         what was given.
@@ -190,7 +206,11 @@ class AbstractEnsemble(AbstractBuiltGP):
         if state.idata is not None:
             return state.idata
         with botorch_errors():
-            idata = draws_to_datatree(self.draws) if state.sample is None else to_datatree(self._build()[0], state.sample)
+            if state.sample is None:
+                idata = draws_to_datatree(self.draws)
+            else:
+                scale = state.outcome_scale
+                idata = to_datatree(self._build()[0], state.sample, offset=scale.offset, scale=scale.scale)
         self._state = replace(state, idata=idata)
         return idata
 

@@ -100,7 +100,8 @@ class GivenDataMixin:
         outcome, inputs = (getattr(other, name, None) for name in ("outcome_transform", "input_transform"))  # copies
         with warnings.catch_warnings(), botorch_errors():
             warnings.simplefilter("ignore")
-            other._prepared = prepare(train_X, train_Y, train_Yvar, outcome, inputs, self.units)
+            prepared, own = prepare(train_X, train_Y, train_Yvar, outcome, inputs, self.units), self._prepared
+            other._prepared = prepared if own is None else prepared._replace(columns=own.columns, outcome=own.outcome)
             other._state = None
             built, data = other._build()
             other._replace_state(other._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1))

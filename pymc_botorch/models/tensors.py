@@ -1,6 +1,6 @@
 """Tensors of what callers pass: tensors as they are, NumPy arrays and data frames in float64."""
 
-__all__ = ["ArrayLike", "as_column", "as_tensor"]
+__all__ = ["ArrayLike", "as_column", "as_tensor", "names_of"]
 
 from typing import Any
 
@@ -43,3 +43,11 @@ def as_column(name: str, value: ArrayLike) -> Tensor:
     """Return :func:`as_tensor` of one outcome; arrays and series ``n`` are ``n x 1``, as tensors by BoTorch's rule must be."""
     tensor = as_tensor(name, value)
     return tensor.unsqueeze(-1) if tensor.ndim == 1 and not isinstance(value, Tensor) else tensor
+
+
+def names_of(value: ArrayLike) -> tuple[str, ...] | None:
+    """Return the names of the columns of a data frame, or that of a series that has one; None for anything else."""
+    if getattr(value, "columns", None) is not None:
+        return tuple(map(str, value.columns))
+    name = getattr(value, "name", None) if hasattr(value, "to_numpy") else None
+    return None if name is None else (str(name),)

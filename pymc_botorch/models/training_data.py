@@ -23,7 +23,7 @@ from pymc_botorch.models.categories import looks_like_index
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.known_variances import rounded_up
 from pymc_botorch.models.state import TrainingTensors
-from pymc_botorch.models.tensors import ArrayLike, as_column, as_tensor
+from pymc_botorch.models.tensors import ArrayLike, as_column, as_tensor, names_of
 from pymc_botorch.models.transforms import check_fixed
 
 type UnitsOfPriors = Literal["scaled", "natural"]
@@ -43,6 +43,8 @@ class PreparedData(NamedTuple):
         input_transform: Fitted to the data; None where there is none.
         outcome_transform: Fitted to the data; None where there is none.
         doubtful: Columns outside the unit cube that may be indices of categories, which the gp will show when it is built.
+        columns: Names of the inputs, where these were a data frame, else None.
+        outcome: Name of the outcome, where this was a data frame or a series with a name, else None.
     """
 
     data: TrainingData
@@ -50,6 +52,8 @@ class PreparedData(NamedTuple):
     input_transform: InputTransform | None
     outcome_transform: OutcomeTransform | None
     doubtful: tuple[int, ...] = ()
+    columns: tuple[str, ...] | None = None
+    outcome: str | None = None
 
 
 def prepare(
@@ -79,6 +83,7 @@ def prepare(
         UnsupportedError: For several outcomes, or batches of data sets.
     """
     passed = [part for part in (train_X, train_Y, train_Yvar) if part is not None]
+    columns, outcome = names_of(train_X), names_of(train_Y)
     train_X, train_Y = as_tensor("train_X", train_X), as_column("train_Y", train_Y)
     train_Yvar = None if train_Yvar is None else as_column("train_Yvar", train_Yvar)
     if not all(isinstance(part, Tensor) and part.is_floating_point() for part in passed):
@@ -136,7 +141,8 @@ def prepare(
     data = TrainingData(X.numpy().copy(), Y.squeeze(-1).numpy().copy(), sd)
     dtype = train_X.dtype if train_X.is_floating_point() else torch.float64
     training = TrainingTensors(raw_X.clone(), torch.from_numpy(data.X), torch.from_numpy(data.y), dtype)
-    return PreparedData(data, training, input_transform, outcome_transform, tuple(doubtful))
+    named = outcome[0] if outcome else None
+    return PreparedData(data, training, input_transform, outcome_transform, tuple(doubtful), columns, named)
 
 
 def _check_tensors(X: Tensor, Y: Tensor, Yvar: Tensor | None) -> None:

@@ -168,29 +168,29 @@ class Scales:
             one if one.type.ndim > output.type.ndim else pt.stack([one]).repeat(count, axis=0)  # it depends on no parameter
             for one, output in zip(vectorize_graph(outputs, many), outputs, strict=True)
         ]
-        return self._compile(vectorized, list(many.values()))
+        return self.compile(vectorized, list(many.values()))
 
     @cached_property
     def _to_constrained(self) -> pytensor.compile.Function:
         constrained = self.pm_model.replace_rvs_by_values(list(self.pm_model.free_RVs))
-        return self._compile(constrained, self._unconstrained)
+        return self.compile(constrained, self._unconstrained)
 
     @cached_property
     def _to_unconstrained(self) -> pytensor.compile.Function:
         symbols = {rv: rv.type(rv.name) for rv in self.pm_model.free_RVs}
         forward = graph_replace(self._forward(), symbols, strict=False)
-        return self._compile(forward, list(symbols.values()))
+        return self.compile(forward, list(symbols.values()))
 
     @cached_property
     def _all_to_unconstrained(self) -> pytensor.compile.Function:
         symbols = {rv: rv.type(rv.name) for rv in self.pm_model.free_RVs}
         many = batched(list(symbols.values()))
         forward = graph_replace(self._forward(), symbols, strict=False)
-        return self._compile(vectorize_graph(forward, many), list(many.values()))
+        return self.compile(vectorize_graph(forward, many), list(many.values()))
 
     @cached_property
     def _support_point(self) -> pytensor.compile.Function:
-        return self._compile(self._initial_point(transformed=True), [])
+        return self.compile(self._initial_point(transformed=True), [])
 
     @cached_property
     def _draw(self) -> tuple[pytensor.compile.Function, list[Variable]]:
@@ -206,7 +206,7 @@ class Scales:
         updates = collect_default_updates(outputs=outputs, inputs=self._data)
         plain = inline_inner_graphs([*outputs, *updates.values()], all_kinds=True)  # PyTensor's rewrites need not do it then
         outputs, updates = plain[: len(outputs)], dict(zip(updates, plain[len(outputs) :], strict=True))
-        return self._compile(outputs, [], updates, AS_WRITTEN), rngs
+        return self.compile(outputs, [], updates, AS_WRITTEN), rngs
 
     def _forward(self) -> list[TensorVariable]:
         """Return the unconstrained values as expressions of the random variables."""
@@ -223,13 +223,14 @@ class Scales:
             return_transformed=transformed,
         )
 
-    def _compile(
+    def compile(
         self,
         outputs: Sequence[Variable],
         inputs: Sequence[Variable],
         updates: Mapping[Variable, Variable] | None = None,
         mode: Mode = QUICK,
     ) -> pytensor.compile.Function:
+        """Return the function of inputs and data that has these outputs of the PyMC model."""
         outputs = [pt.as_tensor(output).astype("float64") for output in outputs]
         replacements = {}
         for leaf in ancestors(outputs):

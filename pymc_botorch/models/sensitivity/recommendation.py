@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pymc_botorch.inference.axes import axes_of, new_axes
 from pymc_botorch.inference.sensitivity.derivatives import ByData
 from pymc_botorch.inference.table import grid
 from pymc_botorch.models.errors import InvalidDataError
@@ -125,16 +126,14 @@ class RecommendationInfluence:
             ImportError: If matplotlib is not installed.
             InputDataError: If there is no derivative in ``by``.
         """
-        import matplotlib.pyplot as plt
-
         moves = self._moves(by)
         (q, d), n = self.candidate.shape, moves.shape[1]
         names, labels = _named("x", names, d), _named("", labels, n)
         after = [""] * d if units is None else [f" {unit}" for unit in units]
         if ax is None:
             size = (1.5 + 3 * q * d, 1 + 0.25 * n)
-            _, ax = plt.subplots(1, q * d, figsize=size, sharey=True, layout="constrained", squeeze=False)
-        axes = np.ravel(np.asarray(ax, dtype=object))
+            ax = new_axes(1, q * d, size=size, sharey=True)
+        axes = axes_of(ax, q * d, "input of the recommendation")
         for k, (axis, move) in enumerate(zip(axes, moves, strict=True)):
             i, j = divmod(k, d)
             axis.barh(np.arange(n), move, color=["C1" if row == self.incumbent_row else "C0" for row in range(n)])

@@ -1,5 +1,6 @@
 """ArviZ data of a fit: draws before and after the data, where they are from, and what the fit says of them."""
 
+import pickle
 from typing import Any
 
 import arviz as az
@@ -7,7 +8,7 @@ import numpy as np
 import pymc as pm
 import pytest
 from quadrature import raw_data, two
-from scipy.stats import kstest, norm
+from scipy.stats import kstest, lognorm, multivariate_normal, norm
 
 from pymc_botorch import FullyBayesianPyMCGP
 from pymc_botorch.inference.build import build
@@ -133,3 +134,77 @@ def test_arviz_draws_prior_and_posterior_in_one_call(fits: dict[str, FullyBayesi
     assert {"ell", "sigma", "reach"} <= set(figure.viz["plot"].dataset.data_vars)
     summary = az.summary(fits["laplace"].idata)
     assert set(summary.index) == {"ell", "sigma", "reach"}
+
+
+def by_hand(fit: FullyBayesianPyMCGP, ell: float, sigma: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs and outcomes as the gp sees them, and the covariance of these, jitter included."""
+    x, y = fit.train_inputs[0].numpy(), fit.train_targets.numpy()
+    r = np.sqrt(5) * np.abs(x - x.T) / ell
+    return x, y, (1 + r + r**2 / 3) * np.exp(-r) + (sigma**2 + 1e-6) * np.eye(len(y))
+
+
+@pytest.mark.parametrize("method", ["laplace", "smc"])
+def test_densities_are_those_of_the_formulas_in_raw_units(fits: dict[str, FullyBayesianPyMCGP], method: str) -> None:
+    idata, scale = fits[method].idata, fits[method].outcome_scale.scale
+    posterior, before = idata["posterior"].dataset, idata["log_prior"].dataset
+    assert set(before.data_vars) == {"ell", "sigma"}
+    assert before["ell"].dims == ("chain", "draw")
+    for name, (mean, sd) in {"ell": (-1, 0.7), "sigma": (-2, 1)}.items():
+        expected = lognorm(sd, scale=np.exp(mean)).logpdf(posterior[name])
+        np.testing.assert_allclose(before[name], expected, rtol=1e-6, atol=1e-9)
+    for s in (0, 40, 99):
+        ell, sigma = (float(posterior[name][0, s]) for name in ("ell", "sigma"))
+        _, y, K = by_hand(fits[method], ell, sigma)
+        joint = multivariate_normal(np.zeros(len(y)), K).logpdf(y) - len(y) * np.log(scale)
+        assert float(idata["log_marginal_likelihood"]["y"][0, s]) == pytest.approx(joint, abs=1e-5)
+        for i in (0, 7):
+            rest = np.delete(np.arange(len(y)), i)
+            weights = np.linalg.solve(K[np.ix_(rest, rest)], K[rest, i])
+            alone = norm(weights @ y[rest], np.sqrt(K[i, i] - weights @ K[rest, i])).logpdf(y[i]) - np.log(scale)
+            assert float(idata["log_likelihood"]["y"][0, s, i]) == pytest.approx(alone, abs=1e-5)
+
+
+def test_replicates_are_new_observations_at_the_training_inputs(fits: dict[str, FullyBayesianPyMCGP]) -> None:
+    fit = fits["laplace"]
+    idata, (X, Y) = fit.idata, raw_data()
+    np.testing.assert_allclose(idata["observed_data"]["y"], Y.squeeze(-1))
+    drawn = idata["posterior_predictive"]["y"].to_numpy()[0]
+    assert drawn.shape == (idata["posterior"].sizes["draw"], len(Y))
+    posterior = fit.posterior(X, observation_noise=True)
+    sd = posterior.mixture_variance.sqrt().squeeze(-1).numpy()
+    np.testing.assert_allclose(drawn.mean(0), posterior.mixture_mean.squeeze(-1), atol=0.1 * sd.max())
+    np.testing.assert_allclose(drawn.std(0), sd, rtol=0.15)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # three of the ten observations are hard to leave out
+def test_arviz_judges_a_fit_by_its_record(fits: dict[str, FullyBayesianPyMCGP]) -> None:
+    ours = {name: fit.leave_one_out(num_draws=None) for name, fit in fits.items()}
+    found = {name: az.loo(fit.idata, pointwise=True) for name, fit in fits.items()}
+    for name, loo in found.items():
+        easy = loo.pareto_k.to_numpy() < 0.6
+        assert easy.sum() >= 5
+        np.testing.assert_allclose(loo.elpd_i[easy], ours[name].log_density[easy], atol=0.02)
+    table = az.compare({name: fit.idata for name, fit in fits.items()}, round_to="none")
+    assert dict(table["elpd"]) == pytest.approx({name: loo.elpd for name, loo in found.items()})
+    idata = fits["laplace"].idata
+    for plot in (az.plot_ppc_dist, az.plot_loo_pit, az.plot_ppc_pit):
+        assert "y" in plot(idata, backend="matplotlib").viz["plot"].dataset.data_vars
+
+
+def test_arviz_tells_what_priors_and_likelihood_do(fits: dict[str, FullyBayesianPyMCGP]) -> None:
+    idata = fits["laplace"].idata
+    copied = idata.copy()
+    copied["log_likelihood"] = copied["log_marginal_likelihood"]
+    summary, joint = (az.psense_summary(one, round_to=9) for one in (idata, copied))
+    assert set(summary.index) == {"ell", "sigma", "reach"}
+    np.testing.assert_allclose(summary["prior"], joint["prior"])
+    assert (summary["likelihood"] > joint["likelihood"]).all()  # neighbours are counted several times
+    assert "log_marginal_likelihood" in idata.children
+    assert idata["log_likelihood"]["y"].ndim == 3
+
+
+def test_a_record_is_pickled_with_what_it_computes(fits: dict[str, FullyBayesianPyMCGP]) -> None:
+    idata = fits["laplace"].idata
+    twin = pickle.loads(pickle.dumps(idata))
+    for group, name in (("log_prior", "ell"), ("log_marginal_likelihood", "y"), ("posterior_predictive", "y")):
+        np.testing.assert_array_equal(twin[group][name], idata[group][name])
