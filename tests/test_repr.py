@@ -168,3 +168,12 @@ def test_the_report_of_a_fit_is_rounded_and_is_html_too() -> None:
     assert told["log posterior"] == f"{result.log_posterior:.2f}"
     assert [seconds_text(seconds) for seconds in (0.01234, 1.234, 12.34)] == ["0.012 s", "1.2 s", "12 s"]
     assert [rounded(number) for number in (1.23456, 1234.56, 1.2e7, -0.00123456)] == ["1.23", "1235", "1.2e+07", "-0.00123"]
+
+
+def test_hyperparameters_that_are_the_same_in_all_draws_are_told_as_a_point() -> None:
+    dims = ("chain", "draw")
+    with pm.Model():
+        gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=pm.HalfNormal("reach")))
+        gp.marginal_likelihood("y", X.numpy(), Y[:, 0].numpy(), sigma=0.1)
+        model = FullyBayesianPyMCGP.from_fitted(gp, xr.Dataset({"reach": (dims, np.full((1, 4), 0.5))}), num_draws=4)
+    assert lines(model)["reach"] == "0.5"

@@ -123,7 +123,7 @@ def _hyperparameters(state: State) -> tuple[list[str], list[list[str]]]:
     signs = state.fitted.graph.signs
     hidden = {state.fitted.graph.latent, None if signs is None else signs.name}
     quantiles: Mapping[str, np.ndarray] = {} if state.result is None else state.result.prior_quantiles
-    many = state.fitted.num_draws > 1
+    many = any(np.ptp(draws, axis=0).any() for name, draws in state.parameters.items() if name not in hidden and draws.size)
     cells = []
     for name, draws in state.parameters.items():
         if name in hidden or not draws.size:
