@@ -53,7 +53,7 @@ def install(folder: pathlib.Path) -> None:
     python, wanted = str(python_in(folder)), ["--no-deps", "--require-hashes", "-r", str(LOCK)]
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, f"uv=={locked_version('uv')}"], check=True, stdout=sys.stderr)
-    uv = [python, "-m", "uv", "pip", "install", "--quiet", "--python", python]
+    uv = [python, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
     by_uv = subprocess.run([*uv, *wanted], stdout=sys.stderr)
     if by_uv.returncode:
         print("uv could not install them; pip does.", file=sys.stderr)
