@@ -18,13 +18,14 @@ nothing of the truths below, which rise from about 0 to 1 over the unit interval
 **Errors.** Error is the root mean square of posterior mean less truth. Both models are fitted by default. A ratio below one says that
 the knowledge helped.
 
-- It helps where the function rises everywhere, and most where outcomes are noisy: saturating, linear and logarithmic curves.
+- It helps where the function rises everywhere (saturating, linear and logarithmic curves), where outcomes are noisy, and where
+  there are gaps between them.
 - It does not help, or hurts, on long plateaus: slopes that are held positive can not average to zero there, and the mean is
   lifted. It is the price of drawing functions from a truncated gp (Zhou, Ray, Pati and Bhattacharya call it mass shifting).
 
 **Hyperparameters.** `fit()` takes the maximum a posteriori of the gp *without* signs. With few noisy outcomes that is often a function
 that follows the noise up and down, which signs repair in part: `fit_result` then says by how much the outcomes make the signs less
-probable at this point, and chains may mix poorly. Two others were compared over ten kinds of data, and none is best everywhere:
+probable at this point, and warns where chains mixed poorly (R-hat above 1.05 below). Two others were compared over ten kinds of data, and none is best everywhere:
 `fit("importance")` draws hyperparameters, too, with much the same errors; `fit("joint")`, the maximum of the joint density of outcomes
 and signs, has longer lengthscales. That is better on functions that rise everywhere, and worse on a steep sigmoid and with nine plots in
 two inputs (tutorials/08_what_you_know.ipynb). benchmarks/shape_hyperparameters.py is the study.
@@ -52,7 +53,7 @@ def _cases(found: dict[str, dict[str, Any]]) -> list[str]:
         rising, plain = np.array(case["rising"]), np.array(case["plain"])
         lines.append(
             f"| {name} | {len(rising)} | {rising.mean():.3f} | {plain.mean():.3f} | {rising.mean() / plain.mean():.2f} "
-            f"| {(rising < plain).mean():.0%} | {np.median(case['monotone']):.2f} | {np.median(case['r_hat']):.3f} "
+            f"| {(rising < plain).mean():.0%} | {np.median(case['monotone']):.2f} | {np.median(case['r_hat']):.3f} |"
         )
     return lines
 
