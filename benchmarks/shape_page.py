@@ -25,8 +25,8 @@ the knowledge helped.
 
 **Hyperparameters.** `fit()` takes the maximum a posteriori of the gp *without* signs. With few noisy outcomes that is often a function
 that follows the noise up and down, which signs repair in part: `fit_result` then says by how much the outcomes make the signs less
-probable at this point, and warns where chains mixed poorly (R-hat above 1.05 below). Two others were compared over ten kinds of data, and none is best everywhere:
-`fit("importance")` draws hyperparameters, too, with much the same errors; `fit("joint")`, the maximum of the joint density of outcomes
+probable at this point, and warns where chains mixed poorly (R-hat above 1.05 below). Two others were compared over ten kinds of data,
+and none is best everywhere: `fit("importance")` draws hyperparameters, too, with much the same errors; `fit("joint")`, the maximum of the joint density of outcomes
 and signs, has longer lengthscales. That is better on functions that rise everywhere, and worse on a steep sigmoid and with nine plots in
 two inputs (tutorials/08_what_you_know.ipynb). benchmarks/shape_hyperparameters.py is the study.
 """
