@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "site: builds the site and looks at its pages (make docs-check); left out unless asked for")
+    config.addinivalue_line("markers", "site: builds the site and looks at its pages (make docs-check); left out unless asked")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

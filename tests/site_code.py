@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 __all__ = ["Block", "agree", "blocks", "run_page"]
 
-FENCE = re.compile(r'^(?P<indent> *)```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<code>.*?)^(?P=indent)```$', re.M | re.S)
+FENCE = re.compile(
+    r'^(?P<indent> *)```(?P<language>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<code>.*?)^(?P=indent)```$', re.M | re.S
+)
 SECONDS = re.compile(r"[\d.]+ s\b")
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
 TOLERANCE = 0.05
@@ -19,7 +21,8 @@ TOLERANCE = 0.05
 
 SHORTER = {
     "pm.find_MAP(": "pm.find_MAP(progressbar=False, ",
-    "pm.sample(": "pm.sample(30, tune=60, chains=2, cores=1, progressbar=False, ",
+    "ax.generation_strategy(": 'ax.generation_strategy(optimizer_kwargs={"num_restarts": 2, "raw_samples": 32}, surrogate=',
+    "pm.sample(": "pm.sample(20, tune=40, chains=2, cores=1, progressbar=False, ",
 }
 """What a page writes, and what its test runs instead."""
 

@@ -36,6 +36,7 @@ CALLED_BY_LIBRARIES = {  # methods of models that BoTorch, Ax, torch and the pac
     *("given_data", "likelihood", "observation_jitter", "outcome_scale", "process", "pyro_model", "read_built", "read_inputs"),
     *("set_extra_state", "to"),
 }
+LIBRARIES = ("ax", "botorch", "gpytorch", "pymc_botorch")
 BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 WIDTHS = {"phone": 390, "screen": 1280}
 
@@ -44,7 +45,9 @@ WIDTHS = {"phone": 390, "screen": 1280}
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pages name their classes as they like: Ax keeps each by its name, once in a process."""
     for registry, is_own in ((CLASS_TO_REGISTRY, lambda k, v: k), (CLASS_TO_REVERSE_REGISTRY, lambda k, v: v)):
-        kept = {k: v for k, v in registry[Model].items() if is_own(k, v).__module__.split(".")[0] in ("botorch", "pymc_botorch", "ax")}
+        kept = {
+            k: v for k, v in registry[Model].items() if is_own(k, v).__module__.split(".")[0] in ("botorch", "pymc_botorch", "ax")
+        }
         monkeypatch.setitem(registry, Model, kept)
 
 
@@ -92,8 +95,8 @@ def test_messages_that_are_explained_are_those_of_the_package() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "pymc_botorch").rglob("*.py"))
     source = re.sub(r'"\s*\n\s*f?"', "", source)  # texts over several lines
     page = (DOCS / "choosing-a-model.md").read_text()
-    rows = [line.split("|")[1] for line in page[page.index("| it begins with") :].splitlines()[2:] if line.startswith("|")]
-    phrases = [phrase for row in rows for phrase in re.findall(r"`(.+?)`(?: |$)", row)]
+    terms = re.findall(r"^(`.+)\n:   ", page, flags=re.MULTILINE)
+    phrases = [phrase for term in terms for phrase in re.findall(r"`(.+?)`(?: |$)", term)]
     assert len(phrases) > 10
     assert not [phrase for phrase in phrases if phrase not in source]
 
@@ -177,7 +180,9 @@ def test_pages_load_in_a_browser_without_errors_and_fit_its_width(served: str, s
         page.on("console", lambda message: message.type == "error" and problems.append(f"{page.url}: {message.text}"))
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
         page.on("response", lambda answer: answer.status >= 400 and problems.append(f"{answer.url}: {answer.status}"))
-        page.on("request", lambda asked: asked.url.startswith((served, "data:")) or problems.append(f"{page.url} asks {asked.url}"))
+        page.on(
+            "request", lambda asked: asked.url.startswith((served, "data:")) or problems.append(f"{page.url} asks {asked.url}")
+        )
         for name in pages_of(site):
             page.goto(f"{served}{name}/")
             page.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
