@@ -35,6 +35,17 @@ smoke: export SMOKE_TEST = 1
 smoke:  # all notebooks with short loops; shows their warnings, writes nothing
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" tools/tutorials.py
 
+.PHONY: docs docs-check docs-serve
+docs docs-check docs-serve: export NO_MKDOCS_2_WARNING = 1
+docs:  # the site, into site/, with warnings as errors
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m mkdocs build --strict --quiet
+
+docs-check:  # the same; its links, and each page in a headless browser (skipped without Chromium), on a phone and a screen
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -m site tests/test_site.py
+
+docs-serve:  # at http://127.0.0.1:8000, built anew at each change
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m mkdocs serve
+
 environment:
 	@echo "$(PYTHON_OF_ENVIRONMENT)"
 

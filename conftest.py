@@ -53,8 +53,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-case", action="store_true", help="run all cases of modules with many cases of one kind")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "site: builds the site and looks at its pages (make docs-check); left out unless asked")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out cases between others of their kind, evenly spaced ones staying."""
+    """Leave out cases between others of their kind, evenly spaced ones staying, and tests of the site."""
+    if "site" not in config.getoption("-m"):
+        left_out = [item for item in items if item.get_closest_marker("site")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     if config.getoption("--every-case") or any("::" in argument for argument in config.args):
         return
     by_function = defaultdict(list)
