@@ -109,7 +109,7 @@ def curve_of(name: str, model: PyMCGP, X: np.ndarray) -> np.ndarray:
 
 def test_the_gallery_is_that_of_these_curves_in_few_lines() -> None:
     assert [re.findall(r"^class (\w+)\(PyMCGP\):", block) for block in BLOCKS] == [[name] for name in CURVES]
-    assert all(8 <= len([line for line in block.splitlines() if line.strip()]) <= 15 for block in BLOCKS)
+    assert all(8 <= len([line for line in block.splitlines() if line.strip()]) <= 16 for block in BLOCKS)
 
 
 @pytest.mark.parametrize("name", CURVES)

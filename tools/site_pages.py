@@ -28,7 +28,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Write a card for each tutorial where the gallery and the first page have ``<!-- gallery -->``."""
+    """Lead links to tutorials to their pages, and write a card of each where a page has ``<!-- gallery -->``."""
+    markdown = re.sub(r"\]\(((?:\.\./)*)\.\./tutorials/", r"](\1tutorials/", markdown)
     if "<!-- gallery -->" not in markdown:
         return markdown
     only = page.meta.get("tutorials")

@@ -113,7 +113,7 @@ class LeaveOneOut:
         right.axhline(len(self.pit) / bins, color="grey", linewidth=1)
         shares = ", ".join(f"{share:.0%} of {level:.0%}" for level, share in self.coverage.items())
         right.set(xlabel="probability integral transform", ylabel="observations")
-        right.set_title(f"in central intervals: {shares}", fontsize="medium")
+        right.set_title(f"in central intervals: {shares}", fontsize="small")
         return axes
 
 
