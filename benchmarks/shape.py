@@ -59,13 +59,13 @@ def write_figure(found: dict[str, dict[str, Any]]) -> None:
     top = max(max(*case["plain"], *case["rising"]) for case in cases.values())
     left.plot([0, top], [0, top], color="0.6", lw=1)
     left.set(xlabel="error without knowledge", ylabel="error with it", title="Each data set")
-    left.legend(fontsize=7)
+    left.legend(fontsize=7, loc="lower right")
     for name, label in (("knowing", "with knowledge"), ("plain", "without")):
         regrets = np.array([run[name] for run in found.get("regret", {}).get("regrets", [])])
         if len(regrets):
             spread = regrets.std(0, ddof=1) / np.sqrt(len(regrets))
             right.errorbar(range(regrets.shape[1]), regrets.mean(0), spread, marker="o", capsize=3, label=label)
-    right.set(xlabel="season", ylabel="simple regret, mean and standard error", title="Dose trial with a price")
+    right.set(xlabel="season", xticks=range(5), ylabel="simple regret, mean and standard error", title="Dose trial with a price")
     right.legend()
     figure.savefig(DOCS / "shape.png", dpi=110)
     plt.close(figure)
