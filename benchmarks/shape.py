@@ -53,13 +53,13 @@ def measure(part: str, repeats: int) -> dict[str, Any]:
 def write_figure(found: dict[str, dict[str, Any]]) -> None:
     """Draw errors with and without knowledge of each data set, and regret by season."""
     cases = {name: case for part in ("slopes", "errors") for name, case in found.get(part, {}).get("cases", {}).items()}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
     for name, case in cases.items():
         left.plot(case["plain"], case["rising"], "o", ms=4, alpha=0.7, label=name)
     top = max(max(*case["plain"], *case["rising"]) for case in cases.values())
     left.plot([0, top], [0, top], color="0.6", lw=1)
     left.set(xlabel="error without knowledge", ylabel="error with it", title="Each data set")
-    left.legend(fontsize=7, loc="lower right")
+    left.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     for name, label in (("knowing", "with knowledge"), ("plain", "without")):
         regrets = np.array([run[name] for run in found.get("regret", {}).get("regrets", [])])
         if len(regrets):
