@@ -29,6 +29,7 @@ class ReportMixin:
 
     units: Any
     columns: Any
+    state: Any
     _state: State | None
     _prepared: PreparedData | None
     _part: str | None
@@ -71,11 +72,10 @@ class ReportMixin:
         return next(one.__name__ for one in cls.__mro__ if one.__module__.startswith("pymc_botorch."))
 
     def _data(self) -> str:
-        if self._state is not None:
-            raw_X, n = self._state.training.raw_X, len(self._state.fitted.X)
-        else:
-            assert self._prepared is not None
+        if self._state is None and self._prepared is not None:
             raw_X, n = self._prepared.training.raw_X, len(self._prepared.data.y)
+        else:
+            raw_X, n = self.state.training.raw_X, len(self.state.fitted.X)
         count, d = raw_X.shape[-2:]
         columns = self.columns if self.columns is not None and len(self.columns) == d else ()
         text = f"{n} x {d}" + (f" ({', '.join(columns)})" if columns else "")

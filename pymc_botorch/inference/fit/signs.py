@@ -76,9 +76,9 @@ def contradiction(fitted: FittedGP) -> float:
 
 
 def _log_probability(fitted: FittedGP, posterior: ConditionedPosterior) -> float:
-    assert fitted.graph.signs is not None
     mean, cov, _ = in_prior_sds(posterior)
-    return log_orthant_probability(mean, cov + fitted.graph.signs.nu**2 * np.eye(len(mean)))
+    nu = 0.0 if fitted.graph.signs is None else fitted.graph.signs.nu
+    return log_orthant_probability(mean, cov + nu**2 * np.eye(len(mean)))
 
 
 class _JointDensity(Density):

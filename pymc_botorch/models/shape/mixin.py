@@ -117,16 +117,14 @@ class ShapeMixin:
                 break
             self._refit_at(np.concatenate([sites, chosen]), options)
         if (largest := self._doubts(points, columns).max()) > bound:
-            text = f"After {max_rounds} rounds a slope still has the wrong sign with probability {largest:.2g} somewhere."
-            warnings.warn(f"{text} Give it more rounds.", FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
+            text = f"A slope still has the wrong sign with probability {largest:.2g} somewhere."
+            warnings.warn(f"{text} Pass a larger max_rounds, or sites, at=...", FitWarning, skip_file_prefixes=(PACKAGE_FOLDER,))
         return self
 
     def _method_of_last_fit(self) -> str:
         """Return the method that fits again as the last fit did."""
-        result = self.state.result
-        if result is None or result.method in ("map", "joint"):
-            return "auto"
-        return result.method if result.method in ("importance", "smc", "nuts", "laplace") else "importance"
+        method = "map" if self.state.result is None else self.state.result.method
+        return "importance" if method == "reweighted" else method
 
     def _refit_at(self, sites: np.ndarray, options: Mapping[str, Any]) -> None:
         """Fit again with other sites; the model is left as it was where that fails."""
