@@ -38,7 +38,8 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def on_page_content(html: str, page: Page, **_: Any) -> str:
-    """Take what notebooks write for GitHub to the site: links to docs/, anchors, and dollars, which are escaped there."""
+    """Take what is written for GitHub to the site: bars in tables, and links to docs/, anchors and dollars of notebooks."""
+    html = re.sub(r"<code>.*?</code>", lambda found: found.group().replace("\\|", "|"), html, flags=re.DOTALL)
     if not page.file.src_uri.endswith(".ipynb"):
         return html
     html = re.sub(r'href="\.\./docs/(\w+)\.md', r'href="../../\1/', html)
