@@ -53,6 +53,7 @@ def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("empty_registry")
 @pytest.mark.filterwarnings("ignore:A not p.d., added jitter")  # candidates of a batch that start close together
+@pytest.mark.filterwarnings("ignore:Failed to compile fused qLogEHVI")  # BoTorch's own, where there is no C++ compiler
 @pytest.mark.parametrize("page", CODE)
 def test_the_code_of_a_page_prints_what_the_page_shows(
     page: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
