@@ -28,8 +28,11 @@ CASES = {
     "test_a_compiled_class_is_copied_and_pickled_with_its_values": 4,
     "test_a_conditional_is_predicted_differentiated_and_conditioned": 10,
     "test_a_fresh_process_goes_on_where_another_stopped": 1,
+    "test_a_fresh_process_reads_the_same_positions": 1,
     "test_a_posterior_is_written_without_a_fallback_and_equals_pytensors_own": 10,
+    "test_acquisition_values_and_gradients_are_those_on_single_task_gp": 9,
     "test_all_draws_of_each_method_give_the_posterior_of_quadrature": 2,
+    "test_ax_features_run": 5,
     "test_density_and_gradient_are_those_of_pymc_for_any_data": 6,
     "test_functions_of_one_outcome_under_constraints_are_botorchs": 10,
     "test_functions_of_two_outcomes_are_botorchs": 16,
@@ -39,7 +42,10 @@ CASES = {
     "test_suggestions_are_those_of_botorchs_own": 5,
     "test_the_default_analyses_have_no_errors": 3,
     "test_the_function_given_outcomes_and_derivatives_has_the_moments_of_numpy": 3,
+    "test_the_posterior_is_that_of_single_task_gp": 12,
     "test_under_numba_moments_and_gradients_are_those_of_the_numpy_tier": 1,
+    "test_values_and_gradients_are_those_on_single_task_gp": 27,
+    "test_what_is_not_compiled_is_used_as_it_is_and_says_why": 2,
 }
 """Number of a function's cases, or of each function's in a module, that run unless ``--every-case`` is passed."""
 

@@ -52,6 +52,7 @@ def test_fits_from_many_starts_and_by_laplaces_method_show_what_they_do(
 ) -> None:
     monkeypatch.setattr(budget, "SHOWN_AFTER", 0.0)
     monkeypatch.setattr(Console, "is_terminal", True)
+    monkeypatch.setattr("rich._console", None)  # an earlier one has seen that there is no terminal
     monkeypatch.setenv("TERM", "xterm")
     PyMCGP(X, Y, build_gp=build_gp).fit(num_starts=3, progressbar=progressbar)
     assert ("Fitting hyperparameters: start 1 of 3" in capsys.readouterr().out) == progressbar
