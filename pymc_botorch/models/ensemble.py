@@ -199,8 +199,9 @@ class AbstractEnsemble(AbstractBuiltGP):
         ``copied["log_likelihood"] = copied["log_marginal_likelihood"]``. Gps with signs have neither ``log_likelihood`` nor
         ``posterior_predictive``.
 
-        Of a model whose state was loaded, the draws that it keeps are all there is; of one made by :meth:`from_fitted`, it is
-        what was given.
+        Of a model whose state was loaded, the draws that it keeps are all there is. Of one made by :meth:`from_fitted`, it is
+        what was given, with ``log_likelihood`` and ``posterior_predictive`` where these were not, in the units of the gp; for
+        ``psense_summary`` add ``log_prior`` by ``pymc.stats.compute_log_prior``.
         """
         state = self.state
         if state.idata is not None:

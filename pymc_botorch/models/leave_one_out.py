@@ -1,6 +1,6 @@
 """Leave-one-out predictions of models: of a point by a formula, of draws by their weights."""
 
-__all__ = ["LeaveOneOutMixin", "log_densities", "of_draws"]
+__all__ = ["LeaveOneOutMixin", "log_densities", "observed", "of_draws"]
 
 import warnings
 from abc import abstractmethod
@@ -50,7 +50,7 @@ class LeaveOneOutMixin:
                 conditioned on more observations.
             ModelFittingError: If a covariance cannot be factorised.
         """
-        gp = _observed(self.state)
+        gp = observed(self.state)
         return _summary(self.state, gp, raw, weighted=False)
 
 
@@ -60,7 +60,7 @@ def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> Lea
     Warns:
         UserWarning: If weights cannot be relied on.
     """
-    gp = _observed(state)
+    gp = observed(state)
     if not draws:  # a model without hyperparameters
         return _summary(state, gp, raw, weighted=False)
     S = len(next(iter(draws.values())))
@@ -85,11 +85,11 @@ def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> Lea
 
 def log_densities(state: State, draws: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the log density of each observation given the others in each of ``S`` draws, ``S x n``, in units of the gp."""
-    gp = _observed(state)
+    gp = observed(state)
     return left_out(gp.with_draws_of_model(draws, len(next(iter(draws.values()))))).log_density
 
 
-def _observed(state: State) -> FittedGP:
+def observed(state: State) -> FittedGP:
     """Return the gp whose function the observations are of."""
     if state.fitted.is_latent:
         raise UnsupportedModelError(

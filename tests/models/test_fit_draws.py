@@ -448,6 +448,6 @@ def test_a_warm_start_of_another_model_is_refused(sampled: FullyBayesianPyMCGP) 
     with pm.Model():
         gp = two(pm.Data("X", raw_data()[0].numpy(), shape=(None, 1)), pm.Data("y_", raw_data()[1].squeeze(-1).numpy()))
         taken = fitted(gp, sampled.idata, num_draws=4)
-    assert taken.idata is sampled.idata
+    assert taken.idata is sampled.idata  # which has all groups
     with pytest.raises(UnsupportedError, match="made from a gp fitted in PyMC"):
         taken.fit()

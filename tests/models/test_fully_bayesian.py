@@ -4,6 +4,7 @@ import copy
 import io
 import math
 import pickle
+import warnings
 from collections.abc import Callable
 
 import arviz as az
@@ -544,13 +545,31 @@ def test_what_pymc_samples_is_read_as_it_is(case: Case) -> None:
         idata = pm.sample(draws=4, tune=4, chains=2, cores=1, progressbar=False, random_seed=1, compute_convergence_checks=False)
     model = of(case, idata, num_draws=8)
     np.testing.assert_array_equal(model.draws["sigma"], idata["posterior"]["sigma"].to_numpy().ravel())
-    assert model.idata is idata
+    assert model.idata["posterior"].identical(idata["posterior"])
     for posterior in (idata["posterior"], idata["posterior"].dataset):
         alone = of(case, posterior, num_draws=8)
         np.testing.assert_array_equal(alone.draws["sigma"], model.draws["sigma"])
         assert set(alone.idata["posterior"].data_vars) == set(idata["posterior"].data_vars)
     tree = az.from_dict({"posterior": {name: v.to_numpy() for name, v in posterior_draws().data_vars.items()}})
     np.testing.assert_array_equal(of(case, tree).draws["ell"], of(case).draws["ell"])
+
+
+def test_arviz_leaves_out_observations_of_a_gp_sampled_in_pymc(case: Case) -> None:
+    draws = posterior_draws(2, 100)
+    tree = az.from_dict({"posterior": {name: values.to_numpy() for name, values in draws.data_vars.items()}})
+    model = of(case, tree)
+    assert set(tree.children) == {"posterior"}  # what was given is not changed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of weights: these draws are not from the posterior
+        expected, found = model.leave_one_out(num_draws=None), az.loo(model.idata, pointwise=True)
+    np.testing.assert_allclose(found.elpd_i, expected.log_density, rtol=0.05, atol=0.05)
+    first = of(case, draws.isel(chain=[0], draw=[0]), num_draws=1)
+    likelihood = model.idata["log_likelihood"]["y"][0, 0].to_numpy()
+    np.testing.assert_allclose(likelihood, first.idata["log_likelihood"]["y"][0, 0], rtol=1e-10)
+    replicates = model.idata["posterior_predictive"]["y"]
+    assert replicates.shape == (2, 100, len(case.y))
+    given = of(case, model.idata)
+    assert given.idata is model.idata  # nothing that was given is computed anew
 
 
 def test_a_gp_without_parameters_has_equal_draws() -> None:

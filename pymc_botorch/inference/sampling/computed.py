@@ -1,8 +1,8 @@
 """Variables of ArviZ data whose values are computed when they are first read."""
 
-__all__ = ["computed_later"]
+__all__ = ["computed_later", "for_each_draw"]
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -19,6 +19,13 @@ def computed_later(dims: Sequence[str], shape: Sequence[int], compute: Callable[
         https://docs.xarray.dev/en/stable/internals/how-to-add-new-backend.html
     """
     return xr.Variable(tuple(dims), indexing.LazilyIndexedArray(_Computed(tuple(shape), compute)))
+
+
+def for_each_draw(posterior: xr.Dataset, like: xr.DataArray, computes: Mapping[Any, Callable[[], np.ndarray]]) -> xr.Dataset:
+    """Return variables that are computed when they are read: an array like this one for each draw of a posterior."""
+    dims: dict[Any, int] = {dim: posterior.sizes[dim] for dim in ("chain", "draw")} | dict(like.sizes)
+    coords: dict[Any, xr.DataArray] = {dim: posterior.coords[dim] for dim in ("chain", "draw")} | dict(like.coords)
+    return xr.Dataset({name: computed_later([*dims], [*dims.values()], compute) for name, compute in computes.items()}, coords)
 
 
 class _Computed(BackendArray):

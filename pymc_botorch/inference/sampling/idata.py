@@ -2,7 +2,7 @@
 
 __all__ = ["SampleRecord", "as_datatree", "draws_to_datatree", "prior_draws", "to_datatree"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pymc_botorch.inference.build import BuiltGP
 from pymc_botorch.inference.components import TOTAL
 from pymc_botorch.inference.fit.scales import Layout
-from pymc_botorch.inference.sampling.computed import computed_later
+from pymc_botorch.inference.sampling.computed import for_each_draw
 from pymc_botorch.inference.sampling.log_prior import PriorDensities
 from pymc_botorch.inference.sampling.methods.importance import WeightedDraws, select
 from pymc_botorch.inference.sampling.pointwise import log_densities, replicates
@@ -98,7 +98,7 @@ def to_datatree(built: BuiltGP, record: SampleRecord, *, offset: float = 0.0, sc
         groups["prior"] = _labelled(built, n, prior, 1)
     groups["observed_data"], groups["constant_data"] = _data(built, record.data, offset, scale)
     ((observation, y),) = groups["observed_data"].data_vars.items()
-    later, one = partial(_later, groups["posterior"]), xr.DataArray(0.0)
+    later, one = partial(for_each_draw, groups["posterior"]), xr.DataArray(0.0)
     before = PriorDensities(built.scales, [part[chosen] for part in points], values)
     groups["log_prior"] = later(one, {parameter: partial(before.of, parameter) for parameter in built.scales.names})
     joint = partial(before.left_of, weighted.log_density[chosen], -n * np.log(scale))
@@ -153,13 +153,6 @@ def _labelled(built: BuiltGP, n: int, arrays: Mapping[str, np.ndarray], chains: 
         coords |= {dim: np.asarray(known[dim]) for dim in dims if known.get(dim) is not None}
         variables[name] = ((*lead, *dims), array)
     return xr.Dataset(variables, coords)
-
-
-def _later(posterior: xr.Dataset, like: xr.DataArray, computes: Mapping[Any, Callable[[], np.ndarray]]) -> xr.Dataset:
-    """Return variables that are computed when they are read: an array like this one for each draw of a posterior."""
-    dims: dict[Any, int] = {dim: posterior.sizes[dim] for dim in ("chain", "draw")} | dict(like.sizes)
-    coords: dict[Any, xr.DataArray] = {dim: posterior.coords[dim] for dim in ("chain", "draw")} | dict(like.coords)
-    return xr.Dataset({name: computed_later([*dims], [*dims.values()], compute) for name, compute in computes.items()}, coords)
 
 
 def _attributes(result: SamplingResult) -> dict[str, str | int | float]:

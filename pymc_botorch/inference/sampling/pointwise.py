@@ -1,12 +1,16 @@
 """Log densities and replicates of the training observations in each draw."""
 
-__all__ = ["log_densities", "replicates"]
+__all__ = ["log_densities", "replicates", "with_pointwise"]
+
+from functools import partial
 
 import numpy as np
+import xarray as xr
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.left_out import left_out
+from pymc_botorch.inference.sampling.computed import for_each_draw
 
 
 def log_densities(gp: FittedGP, scale: float) -> np.ndarray:
@@ -29,6 +33,31 @@ def replicates(gp: FittedGP, offset: float, scale: float) -> np.ndarray:
     """
     rng = np.random.default_rng(0)
     return offset + scale * np.stack([_drawn(gp, s, posterior, rng) for s, posterior in enumerate(gp.conditioned())])
+
+
+def with_pointwise(idata: xr.DataTree, gp: FittedGP) -> xr.DataTree:
+    """Return ArviZ data of a gp's draws with those of ``log_likelihood`` and ``posterior_predictive`` that they lack.
+
+    Both are computed when their values are first read, in the units of the gp, which ``observed_data`` has too.
+
+    Args:
+        idata: A tree with the group ``posterior``, which is not changed.
+        gp: The gp of the observations, with all draws of ``posterior``.
+    """
+    posterior = idata["posterior"].to_dataset()
+    if not {"chain", "draw"} <= set(posterior.dims):  # ArviZ takes no others
+        return idata
+    known = dict(idata["observed_data"].data_vars) if "observed_data" in idata.children else {}
+    of_gp = {name: array for name, array in known.items() if array.shape == gp.y.shape}
+    equal = {name: array for name, array in of_gp.items() if np.array_equal(array, gp.y)} or of_gp
+    name, y = next(iter(equal.items()), ("y", xr.DataArray(gp.y, {"obs_id": np.arange(len(gp.y))}, ["obs_id"])))
+    groups = {
+        "observed_data": lambda: xr.Dataset({name: y}),
+        "log_likelihood": lambda: for_each_draw(posterior, y, {name: partial(log_densities, gp, 1.0)}),
+        "posterior_predictive": lambda: for_each_draw(posterior, y, {name: partial(replicates, gp, 0.0, 1.0)}),
+    }
+    lacking = {group: xr.DataTree(made()) for group, made in groups.items() if group not in idata.children}
+    return idata.copy().assign(lacking) if lacking else idata
 
 
 def _drawn(gp: FittedGP, draw: int, posterior: ConditionedPosterior, rng: np.random.Generator) -> np.ndarray:
