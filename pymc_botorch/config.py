@@ -35,6 +35,11 @@ class Config:
             Numba compiled on this machine before, it serves from the start. ``"numba"`` waits for it: one to two minutes the
             first time on a machine. ``"numpy"`` never starts it. The setting is read when a model is made or fitted: later
             changes leave existing models as they are. The environment variable ``PYMC_BOTORCH_LINKER`` sets the initial value.
+
+    Example:
+        >>> from pymc_botorch import config
+        >>> before, config.linker = config.linker, "numpy"  # no compiler at all
+        >>> config.linker = before
     """
 
     def __init__(self) -> None:

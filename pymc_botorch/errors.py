@@ -26,4 +26,14 @@ class UnsupportedGPError(TypeError):
 
 
 class FitWarning(UserWarning):
-    """A fit that should not be trusted as it is; the message says why and what to do."""
+    """A fit that should not be trusted as it is; the message says why and what to do.
+
+    Example:
+        >>> import warnings, torch
+        >>> from pymc_botorch import FitWarning, FullyBayesianPyMCGP
+        >>> X = torch.rand(6, 2, dtype=torch.double)
+        >>> with warnings.catch_warnings(record=True, action="always", category=FitWarning) as caught:
+        ...     model = FullyBayesianPyMCGP(X, X.sum(1, keepdim=True)).fit(max_seconds=0.01)
+        >>> model.fit_result.trusted, str(caught[0].message) == model.fit_result.warning
+        (False, True)
+    """

@@ -33,6 +33,16 @@ class Prediction(NamedTuple):
         mean: ``...``, in the units of the outcome.
         variance: ``...``, in their square.
         covariance: ``... x q x q`` for points ``... x q x d``; None unless requested.
+
+    Example:
+        >>> import numpy as np, pymc as pm, pymc_botorch
+        >>> X = np.linspace(0, 1, 8)[:, None]
+        >>> with pm.Model():
+        ...     gp = pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+        ...     y_ = gp.marginal_likelihood("y", X, X[:, 0] ** 2, sigma=0.1)
+        ...     found = pymc_botorch.compile_predict(gp, {}).predict(X)
+        >>> found.mean.shape, found.variance.shape, found.covariance
+        ((8,), (8,), None)
     """
 
     mean: np.ndarray

@@ -30,6 +30,14 @@ class EvidenceSurrogate(Surrogate):
 
     :func:`generation_strategy` makes it where ``surrogate_spec`` asks for ``criterion="Log evidence"``. Where the evidences can't
     be compared (a fit ended with NUTS, improper priors differ), leave-one-out predictions decide, and a warning says so.
+
+    Example:
+        >>> from pymc_botorch import FullyBayesianPyMCGP
+        >>> from pymc_botorch.ax import generation_strategy, surrogate_spec
+        >>> class FirstGP(FullyBayesianPyMCGP): ...
+        >>> class SecondGP(FullyBayesianPyMCGP): ...
+        >>> spec = surrogate_spec(FirstGP, SecondGP, criterion="Log evidence")  # makes an EvidenceSurrogate
+        >>> strategy = generation_strategy(spec)
     """
 
     def model_selection(

@@ -23,6 +23,13 @@ class WarmStarts:
 
     Attributes:
         fits: The last two fits for each metric: the number of observations ``n``, and the point.
+
+    Example:
+        >>> from pymc_botorch.ax import WarmStarts
+        >>> memory = WarmStarts()
+        >>> memory.remember("clover", 8, {"reach": 40.0})
+        >>> memory.before("clover", 12)
+        {'reach': array(40.)}
     """
 
     fits: dict[str, list[dict[str, Any]]] = field(default_factory=dict)

@@ -27,6 +27,14 @@ class GradientPosterior[Array: (Tensor, np.ndarray)](NamedTuple):
         mean: ``n x d``, of each draw ``S x n x d``, in units of the outcome per unit of each input.
         covariance: ``(n d) x (n d)``: point after point, the ``d`` entries of a gradient side by side. Of each draw
             ``S x (n d) x (n d)``.
+
+    Example:
+        >>> import torch
+        >>> from pymc_botorch import PyMCGP, gradient_posterior
+        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+        >>> slopes = gradient_posterior(PyMCGP(X, (6 * X).sin()), X[:3])
+        >>> slopes.mean.shape, slopes.sd.shape, slopes.covariance.shape
+        (torch.Size([3, 1]), torch.Size([3, 1]), torch.Size([3, 3]))
     """
 
     mean: Array

@@ -114,7 +114,14 @@ def cache_info() -> CacheInfo:
 
 
 def cache_clear() -> None:
-    """Forget all compiled structures, builders and counts; models made before keep theirs."""
+    """Forget all compiled structures, builders and counts; models made before keep theirs.
+
+    Example:
+        >>> import pymc_botorch
+        >>> pymc_botorch.cache_clear()
+        >>> pymc_botorch.cache_info().compilations
+        0
+    """
     global _hits, _compilations
     with _lock:
         _cache.clear()

@@ -54,6 +54,16 @@ class FitResult(AbstractReported):
         slopes: How derivatives with signs were drawn at the point, where the gp has any.
         prior_quantiles: Share of the prior of each hyperparameter that is below its fitted value, by name, from 200 draws; those
             with improper priors are left out.
+
+    Example:
+        >>> import torch
+        >>> from pymc_botorch import PyMCGP
+        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+        >>> result = PyMCGP(X, (6 * X).sin()).fit().fit_result
+        >>> result.method, result.warning, sorted(result.prior_quantiles)
+        ('map', None, ['lengthscale', 'noise'])
+        >>> result.log_posterior == max(result.values)
+        True
     """
 
     method: str

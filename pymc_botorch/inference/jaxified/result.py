@@ -24,6 +24,15 @@ class JaxFunctions:
         logp: ``parameters, data ->`` log posterior density, up to a constant; None if it was not asked for, as the next.
         mean: ``parameters, data, X ->`` posterior mean of the noise-free function at new inputs ``q x d``: ``q``.
         covariance: ``parameters, data, X ->`` its covariance ``q x q``, without jitter.
+
+    Example:
+        >>> import jax, torch
+        >>> jax.config.update("jax_enable_x64", True)
+        >>> from pymc_botorch import PyMCGP, to_jax
+        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+        >>> functions = to_jax(PyMCGP(X, (6 * X).sin()), ["mean"])
+        >>> functions.mean(functions.parameters, functions.data, X.numpy()).shape
+        (8,)
     """
 
     parameters: "dict[str, jax.Array]"

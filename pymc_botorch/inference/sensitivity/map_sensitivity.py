@@ -67,6 +67,14 @@ class MapSensitivity:
         eigenvalues: Of the negative second derivatives there, rising; the first is small where the data say little.
         fixed_parameters: Parameters whose density has no maximum, at a boundary of their support or undetermined: they are held
             fixed, with derivatives zero.
+
+    Example:
+        >>> import torch
+        >>> from pymc_botorch import PyMCGP, map_sensitivity
+        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
+        >>> found = map_sensitivity(PyMCGP(X, (6 * X).sin()).fit(), wrt=("y",))
+        >>> found.parameters["lengthscale"]["y"].shape, found.gradient_norm < 1e-6
+        ((1, 8), True)
     """
 
     def __init__(self, derivatives: Derivatives, maximum: Maximum, wrt: Sequence[str], chain: Chain | None) -> None:

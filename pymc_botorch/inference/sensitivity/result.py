@@ -20,6 +20,8 @@ MAX_ROWS = 12
 class ExpectationGradient:
     """The derivative of a posterior expectation ``F = E[f | y]`` in the data, estimated from draws; it prints as a table.
 
+    :func:`pymc_botorch.expectation_gradient` returns it, and has an example.
+
     The dicts have an array for each name in ``wrt``, in the shape of the data.
 
     Attributes:

@@ -22,6 +22,8 @@ FLAT = 1e4
 class RecommendationInfluence:
     """How a recommendation moves with each observation, in raw units; it prints as a table.
 
+    :func:`pymc_botorch.recommendation_influence` returns it, and has an example.
+
     It is local (of small changes), and holds the design of earlier rounds fixed: had an observation been another, later plots
     would have been chosen elsewhere, and that is not in it.
 
