@@ -17,7 +17,7 @@ import sys
 import warnings
 from typing import Any
 
-import matplotlib.pyplot as plt
+import arviz as az
 import numpy as np
 import pymc as pm
 import torch
@@ -91,20 +91,14 @@ def judge_ranks(found: np.ndarray, label: str) -> dict[str, float]:
     return values
 
 
-def draw(found: dict[int, np.ndarray], values: dict[int, dict[str, float]], path: pathlib.Path) -> None:
-    """Draw histograms of ranks."""
-    figure, axes = plt.subplots(len(found), len(NAMES), figsize=(11, 4.2), sharex=True, sharey=True, layout="constrained")
-    for row, (n, ranked) in zip(axes, found.items(), strict=True):
-        for axis, name, column in zip(row, NAMES, ranked.T, strict=True):
-            axis.bar(np.arange(BINS) + 0.5, _counts(column), width=0.9, color="C0")
-            axis.axhspan(*_band(len(ranked)), color="0.85", zorder=0)
-            axis.set_title(name, fontsize=9)
-            axis.text(0.97, 0.95, f"p = {values[n][name]:.2f}", transform=axis.transAxes, ha="right", va="top", fontsize=8)
-        row[0].set_ylabel(f"data sets, n = {n}")
-    for axis in axes[-1]:
-        axis.set_xticks([0, BINS / 2, BINS], ["0", "rank", str(DRAWS)])
-    title = f"Ranks of the truth among {DRAWS} draws of the default fit, {DATA_SETS} data sets (grey: 95 % of counts if uniform)"
-    figure.suptitle(title, fontsize=10)
+def draw(found: dict[int, np.ndarray], path: pathlib.Path) -> None:
+    """Draw, by ArviZ, by how much more ranks are below each value than uniform ones would be, with its p-value of uniformity."""
+    columns = {f"{name}, n = {n}": column for n, ranked in found.items() for name, column in zip(NAMES, ranked.T, strict=True)}
+    spread = np.random.default_rng(0).uniform(size=next(iter(found.values())).shape[0])  # in the bin of a rank
+    shares = {name: ((column + spread[: len(column)]) / (DRAWS + 1))[None] for name, column in columns.items()}
+    figure = az.plot_ecdf_pit(
+        az.from_dict({"prior_sbc": shares}), col_wrap=len(NAMES), figure_kwargs={"figsize": (13, 5.6), "layout": "constrained"}
+    )
     figure.savefig(path, dpi=110)
 
 
@@ -126,9 +120,10 @@ def main() -> None:
         covered = coverage(only or NUM_PROBLEMS)
     missed += [name for name, value in covered.items() if is_off(value)]
     if only is None:
-        draw(found, values, DOCS / "calibration.png")
+        draw(found, DOCS / "calibration.png")
         numbers = {
             "p_values": values,
+            "ranks": {n: ranked.tolist() for n, ranked in found.items()},
             "coverage": covered,
             "doubtful": doubtful,
             "data_sets": DATA_SETS,
@@ -141,13 +136,6 @@ def main() -> None:
 
 def _counts(column: np.ndarray) -> np.ndarray:
     return np.histogram(column, bins=BINS, range=(0, DRAWS + 1))[0]
-
-
-def _band(count: int) -> tuple[float, float]:
-    """Counts of a bin that 95 % of uniform ranks would give."""
-    counts = np.random.default_rng(0).binomial(count, 1 / BINS, size=100_000)
-    low, high = np.quantile(counts, [0.025, 0.975])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

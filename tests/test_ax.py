@@ -131,11 +131,14 @@ def test_scaled_priors_meet_the_unit_cube_and_standardised_outcomes(campaign: An
         assert np.allclose(model.eval().train_inputs[0].numpy(), raw)
         assert np.allclose([float(model.train_targets.mean()), float(model.train_targets.std())], [0, 1], atol=0.3)  # winsorised
         assert not hasattr(model, "outcome_transform")
+        assert "(dose, depth)" in repr(model)
+    assert [model.outcome_name for model in models_of(client)] == ["harvest, standardised", "cost, standardised"]
 
 
 def test_natural_priors_meet_the_units_of_the_experiment() -> None:
     client = run(client_of("single", FieldGP), "single", 4)
     (model,) = models_of(client)
+    assert (model.column_names, model.outcome_name) == (("dose", "depth"), "harvest")
     summary = client.summarize()[:3]
     assert np.array_equal(model.train_inputs[0].numpy(), summary[["dose", "depth"]].to_numpy())
     assert np.array_equal(model.train_targets.numpy(), summary["harvest"].to_numpy())

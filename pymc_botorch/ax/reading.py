@@ -12,16 +12,17 @@ from botorch.acquisition import AcquisitionFunction
 from botorch.models.model import Model
 
 from pymc_botorch.ax.acquisition import Compilation
+from pymc_botorch.models.builder import AbstractBuiltGP
 
 
 def fitted_models(client: Client) -> dict[str, Model]:
     """Return the surrogates that a client fitted last, by metric: to read ``fit_result``, ``idata`` or ``gradient_posterior``.
 
-    They are the models themselves, not copies. Their inputs are Ax's columns: in the units of the experiment, but with range
-    parameters of ``scaling="log"`` as their ``log10`` (unless a class's ``units`` are ``"natural"``, also ordered choices that Ax
-    puts on a log scale), and unordered choices as a column for each value or a position among them. Their outcomes
-    are as Ax standardised them, unless the class's ``units`` are ``"natural"``. (``client.predict`` takes and returns the units
-    of the experiment.)
+    They are the models themselves, not copies, with the names of parameters and metric in their figures and tables. Their inputs
+    are Ax's columns: in the units of the experiment, but with range parameters of ``scaling="log"`` as their ``log10`` (unless a
+    class's ``units`` are ``"natural"``, also ordered choices that Ax puts on a log scale), and unordered choices as a column for
+    each value or a position among them. Their outcomes are as Ax standardised them, unless the class's ``units`` are
+    ``"natural"``. (``client.predict`` takes and returns the units of the experiment.)
 
     Args:
         client: A client that has fitted its surrogate, for a trial or an analysis. One that was just loaded has no models.
@@ -57,9 +58,14 @@ def models_of(adapter: Adapter | None) -> dict[str, Model]:
     """
     surrogate = _generator(adapter).surrogate
     model, outcomes = surrogate.model, surrogate.outcomes
-    if len(outcomes) == 1:
-        return {outcomes[0]: model}
-    return {metric: model.subset_output([i]) for i, metric in enumerate(outcomes)}
+    alone = len(outcomes) == 1
+    models = {metric: model if alone else model.subset_output([i]) for i, metric in enumerate(outcomes)}
+    for dataset in surrogate.training_data:
+        for metric in dataset.outcome_names:
+            if isinstance(found := models.get(metric), AbstractBuiltGP):
+                units = "" if found.units == "natural" else ", standardised"
+                found.name_data(dataset.feature_names, metric + units)
+    return models
 
 
 def acquisition_function(client: Client) -> AcquisitionFunction:

@@ -61,6 +61,11 @@ class ColumnsMixin:
         name = None if self._prepared is None else self._prepared.outcome
         return "outcome" if name is None else name
 
+    def name_data(self, columns: Sequence[str], outcome: str) -> None:
+        """Give the raw inputs and the outcome names, as a data frame would have, for tables and figures."""
+        if self._prepared is not None:
+            self._prepared = self._prepared._replace(columns=tuple(columns), outcome=outcome)
+
     @classmethod
     def active_dims(cls, *names: str) -> list[int]:
         """Return the positions of columns, for the ``active_dims`` of a kernel.

@@ -28,7 +28,7 @@ class ReportMixin:
     """The representations of a model; nothing is computed for them but quantiles of its draws."""
 
     units: Any
-    columns: Any
+    column_names: tuple[str, ...]
     state: Any
     _state: State | None
     _prepared: PreparedData | None
@@ -77,8 +77,8 @@ class ReportMixin:
         else:
             raw_X, n = self.state.training.raw_X, len(self.state.fitted.X)
         count, d = raw_X.shape[-2:]
-        columns = self.columns if self.columns is not None and len(self.columns) == d else ()
-        text = f"{n} x {d}" + (f" ({', '.join(columns)})" if columns else "")
+        names = self.column_names
+        text = f"{n} x {d}" + (f" ({', '.join(names)})" if names != tuple(f"x{i}" for i in range(d)) else "")
         if count > n:
             batches = " x ".join(map(str, raw_X.shape[:-2]))
             text += f", and {count - n} observations more" + (f" in {batches} batches" if batches else "")
