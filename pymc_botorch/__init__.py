@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from pymc_botorch.models.gradient_posterior import GradientPosterior, gradient_posterior
     from pymc_botorch.models.pymc_gp import PyMCGP
     from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
-    from pymc_botorch.plot import plot_contour, plot_leave_one_out, plot_priors, plot_slice, plot_slopes
+    from pymc_botorch.plots import plot_contour, plot_leave_one_out, plot_priors, plot_slice, plot_slopes
     from pymc_botorch.predict import Prediction, Predictor, compile_predict
     from pymc_botorch.sensitivity import expectation_gradient, map_sensitivity, recommendation_influence
     from pymc_botorch.symbolic import symbolic_gradients, symbolic_posterior
@@ -83,12 +83,12 @@ _LAZY = {
     "models.gradient_posterior": ("GradientPosterior", "gradient_posterior"),
     "models.pymc_gp": ("PyMCGP",),
     "models.sensitivity.recommendation": ("RecommendationInfluence",),
-    "plot": ("plot_contour", "plot_leave_one_out", "plot_priors", "plot_slice", "plot_slopes"),
+    "plots": ("plot_contour", "plot_leave_one_out", "plot_priors", "plot_slice", "plot_slopes"),
     "predict": ("Prediction", "Predictor", "compile_predict"),
     "sensitivity": ("expectation_gradient", "map_sensitivity", "recommendation_influence"),
     "symbolic": ("symbolic_gradients", "symbolic_posterior"),
 }
-_FACES = ("acquisition", "plot", "sensitivity", "shape")
+_FACES = ("acquisition", "plots", "sensitivity", "shape")
 _MODULES = {name: f"pymc_botorch.{module}" for module, names in _LAZY.items() for name in names}
 
 

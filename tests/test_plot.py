@@ -329,7 +329,7 @@ def test_models_know_the_names_of_their_data(models: dict[str, Any]) -> None:
     assert (models["draws"].column_names, models["draws"].outcome_name) == (("nitrogen", "depth"), "crop")
     plain = PyMCGP(*raw_data(), build_gp=two)
     assert (plain.column_names, plain.outcome_name) == (("x0",), "outcome")
-    assert pymc_botorch.plot.plot_slice is plot_slice
+    assert pymc_botorch.plots.plot_slice is plot_slice
 
 
 def test_without_matplotlib_the_extra_is_named(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ CODE = sorted(
     for path in DOCS.rglob("*.md")
     if path.name not in OF_THEIR_OWN and any(block.language == "python" for block in blocks(path.read_text()))
 )
-FACES = ("", "acquisition", "ax", "export", "plot", "predict", "sensitivity", "shape", "symbolic")
+FACES = ("", "acquisition", "ax", "export", "plots", "predict", "sensitivity", "shape", "symbolic")
 CALLED_BY_LIBRARIES = {  # methods of models that BoTorch, Ax, torch and the package itself call, or that refuse to be called
     *("added_loss_terms", "check_fit_options", "construct_inputs", "covar_module", "cuda", "custom_fit", "get_extra_state"),
     *("given_data", "likelihood", "name_data", "observation_jitter", "outcome_scale", "process", "pyro_model", "read_built"),
