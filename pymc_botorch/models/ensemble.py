@@ -22,7 +22,7 @@ from pymc_botorch.inference.sampling.methods.importance import WeightedDraws
 from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
-from pymc_botorch.models.leave_one_out import of_draws
+from pymc_botorch.models.leave_one_out import of_draws, with_log_densities
 from pymc_botorch.models.tensors import ArrayLike
 
 if TYPE_CHECKING:
@@ -199,18 +199,19 @@ class AbstractEnsemble(AbstractBuiltGP):
         ``copied["log_likelihood"] = copied["log_marginal_likelihood"]``. Gps with signs have neither ``log_likelihood`` nor
         ``posterior_predictive``.
 
-        Of a model whose state was loaded, the draws that it keeps are all there is. Of one made by :meth:`from_fitted`, it is
-        what was given, with ``log_likelihood`` and ``posterior_predictive`` where these were not, in the units of the gp; for
+        Of a model whose state was loaded there are the draws that it keeps, with ``log_likelihood`` and ``posterior_predictive``
+        (``arviz.loo`` needs a hundred draws or more).
+        Of one made by :meth:`from_fitted` it is what was given, with these two where they were not, in the units of the gp; for
         ``psense_summary`` add ``log_prior`` by ``pymc.stats.compute_log_prior``.
         """
         state = self.state
         if state.idata is not None:
             return state.idata
         with botorch_errors():
+            scale = state.outcome_scale
             if state.sample is None:
-                idata = draws_to_datatree(self.draws)
+                idata = with_log_densities(state, draws_to_datatree(self.draws), offset=scale.offset, scale=scale.scale)
             else:
-                scale = state.outcome_scale
                 idata = to_datatree(self._build()[0], state.sample, offset=scale.offset, scale=scale.scale)
         self._state = replace(state, idata=idata)
         return idata

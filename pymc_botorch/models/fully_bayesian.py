@@ -11,18 +11,14 @@ from botorch.models.transforms.input import InputTransform
 from botorch.models.transforms.outcome import OutcomeTransform
 
 from pymc_botorch.graph.gps.shaped import MonotoneGP
-from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.draws import read_fitted_draws
 from pymc_botorch.inference.sampling.idata import as_datatree
-from pymc_botorch.inference.sampling.pointwise import with_pointwise
 from pymc_botorch.models.errors import botorch_errors
-from pymc_botorch.models.leave_one_out import observed
+from pymc_botorch.models.leave_one_out import with_log_densities
 from pymc_botorch.models.sampled import SIXTEEN, AbstractSampledEnsemble, most_draws
-from pymc_botorch.models.state import State
 
 if TYPE_CHECKING:
     import pymc as pm
-    import xarray as xr
 
 
 class FullyBayesianPyMCGP(AbstractSampledEnsemble):
@@ -137,13 +133,5 @@ class FullyBayesianPyMCGP(AbstractSampledEnsemble):
             options: dict[str, Any] = {"model": model, "jitter": jitter, "inputs_transformed": input_transform is not None}
             read = partial(read_fitted_draws, idata=idata, num_draws=num_draws, **options)
             self = cls._from_gp(read, gp, given, input_transform, outcome_transform)
-        self._state = replace(self.state, idata=_with_pointwise(as_datatree(idata), self.state))
+        self._state = replace(self.state, idata=with_log_densities(self.state, as_datatree(idata)))
         return self
-
-
-def _with_pointwise(idata: "xr.DataTree", state: State) -> "xr.DataTree":
-    """Return ArviZ data with log densities and replicates of the observations, where the gp has them."""
-    draws = stack_draws(idata)
-    if draws is None or state.fitted.is_latent or state.fitted.num_signs:
-        return idata
-    return with_pointwise(idata, observed(state).with_draws_of_model(draws.arrays, draws.count))

@@ -1,22 +1,27 @@
 """Leave-one-out predictions of models: of a point by a formula, of draws by their weights."""
 
-__all__ = ["LeaveOneOutMixin", "log_densities", "observed", "of_draws"]
+__all__ = ["LeaveOneOutMixin", "log_densities", "of_draws", "with_log_densities"]
 
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pymc_botorch.errors import PACKAGE_FOLDER
+from pymc_botorch.inference.arviz_data import stack_draws
 from pymc_botorch.inference.components import TOTAL
 from pymc_botorch.inference.fitted import FittedGP
 from pymc_botorch.inference.leave_one_out import LeaveOneOut, leave_one_out, reliable_k
 from pymc_botorch.inference.left_out import left_out
 from pymc_botorch.inference.sampling.methods.importance import MIN_DRAWS
+from pymc_botorch.inference.sampling.pointwise import with_pointwise
 from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
 from pymc_botorch.models.state import State
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class LeaveOneOutMixin:
@@ -50,7 +55,7 @@ class LeaveOneOutMixin:
                 conditioned on more observations.
             ModelFittingError: If a covariance cannot be factorised.
         """
-        gp = observed(self.state)
+        gp = _observed(self.state)
         return _summary(self.state, gp, raw, weighted=False)
 
 
@@ -60,7 +65,7 @@ def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> Lea
     Warns:
         UserWarning: If weights cannot be relied on.
     """
-    gp = observed(state)
+    gp = _observed(state)
     if not draws:  # a model without hyperparameters
         return _summary(state, gp, raw, weighted=False)
     S = len(next(iter(draws.values())))
@@ -85,11 +90,22 @@ def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> Lea
 
 def log_densities(state: State, draws: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the log density of each observation given the others in each of ``S`` draws, ``S x n``, in units of the gp."""
-    gp = observed(state)
+    gp = _observed(state)
     return left_out(gp.with_draws_of_model(draws, len(next(iter(draws.values()))))).log_density
 
 
-def observed(state: State) -> FittedGP:
+def with_log_densities(state: State, idata: "xr.DataTree", **units: float) -> "xr.DataTree":
+    """Return ArviZ data of a model's draws with log densities and replicates of the observations, where the gp has them.
+
+    They are in the units of the gp, or of ``offset`` and ``scale`` as :func:`with_pointwise` takes them.
+    """
+    draws = stack_draws(idata)
+    if draws is None or state.fitted.is_latent or state.fitted.num_signs or state.is_given_more:
+        return idata
+    return with_pointwise(idata, _observed(state).with_draws_of_model(draws.arrays, draws.count), **units)
+
+
+def _observed(state: State) -> FittedGP:
     """Return the gp whose function the observations are of."""
     if state.fitted.is_latent:
         raise UnsupportedModelError(

@@ -52,8 +52,9 @@ def to_datatree(built: BuiltGP, record: SampleRecord, *, offset: float = 0.0, sc
     """Return the ArviZ data of a fit, with the dims and coords of its model.
 
     The groups are ``posterior`` (draws of equal weight: those of the chains, or resampled by their weights, as many as are
-    effective, from 100 to 4000), ``sample_stats``, ``prior`` (500 draws; improper priors have none, so that their parameters and
-    what depends on these are left out), ``observed_data`` and ``constant_data`` (as the gp sees them). Of the draws in
+    effective, from 100 to 4000, in random order), ``sample_stats``, ``prior`` (500 draws; improper priors have none, so that
+    their parameters and what depends on these are left out), ``observed_data`` and ``constant_data`` (as the gp sees them). Of
+    the draws in
     ``posterior`` there are ``log_prior`` of each parameter (on its constrained scale; zero for an improper one) and
     ``log_marginal_likelihood``, of all observations together; unless derivatives have signs also ``log_likelihood``, of each
     observation given all others, and ``posterior_predictive``, new observations at the training inputs. These two are computed
@@ -82,7 +83,9 @@ def to_datatree(built: BuiltGP, record: SampleRecord, *, offset: float = 0.0, sc
         groups["sample_stats"] = record.stats.copy()
     else:
         S, chains = len(weighted.log_weights), 1
-        chosen = select(weighted.log_weights, int(np.clip(weighted.effective_size, min(MIN_RESAMPLED, S), MAX_RESAMPLED)))
+        count = int(np.clip(weighted.effective_size, min(MIN_RESAMPLED, S), MAX_RESAMPLED))
+        chosen = select(weighted.log_weights, count)  # in the order of rounds, which ArviZ would take for autocorrelation
+        chosen = np.random.default_rng(0).permutation(chosen)
         stats = {"lp": weighted.log_density}
         if weighted.runs > 1:
             stats["source"] = np.repeat(np.arange(weighted.runs), S // weighted.runs)

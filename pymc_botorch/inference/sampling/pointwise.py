@@ -35,26 +35,29 @@ def replicates(gp: FittedGP, offset: float, scale: float) -> np.ndarray:
     return offset + scale * np.stack([_drawn(gp, s, posterior, rng) for s, posterior in enumerate(gp.conditioned())])
 
 
-def with_pointwise(idata: xr.DataTree, gp: FittedGP) -> xr.DataTree:
+def with_pointwise(idata: xr.DataTree, gp: FittedGP, *, offset: float = 0.0, scale: float = 1.0) -> xr.DataTree:
     """Return ArviZ data of a gp's draws with those of ``log_likelihood`` and ``posterior_predictive`` that they lack.
 
-    Both are computed when their values are first read, in the units of the gp, which ``observed_data`` has too.
+    Both are computed when their values are first read, in the units of ``observed_data``.
 
     Args:
         idata: A tree with the group ``posterior``, which is not changed.
         gp: The gp of the observations, with all draws of ``posterior``.
+        offset: Observations are ``offset + scale * y``, with the outcomes ``y`` of the gp.
+        scale: See ``offset``.
     """
     posterior = idata["posterior"].to_dataset()
     if not {"chain", "draw"} <= set(posterior.dims):  # ArviZ takes no others
         return idata
     known = dict(idata["observed_data"].data_vars) if "observed_data" in idata.children else {}
-    of_gp = {name: array for name, array in known.items() if array.shape == gp.y.shape}
-    equal = {name: array for name, array in of_gp.items() if np.array_equal(array, gp.y)} or of_gp
-    name, y = next(iter(equal.items()), ("y", xr.DataArray(gp.y, {"obs_id": np.arange(len(gp.y))}, ["obs_id"])))
+    observed = offset + scale * gp.y
+    of_gp = {name: array for name, array in known.items() if array.shape == observed.shape}
+    equal = {name: array for name, array in of_gp.items() if np.array_equal(array, observed)} or of_gp
+    name, y = next(iter(equal.items()), ("y", xr.DataArray(observed, {"obs_id": np.arange(len(observed))}, ["obs_id"])))
     groups = {
         "observed_data": lambda: xr.Dataset({name: y}),
-        "log_likelihood": lambda: for_each_draw(posterior, y, {name: partial(log_densities, gp, 1.0)}),
-        "posterior_predictive": lambda: for_each_draw(posterior, y, {name: partial(replicates, gp, 0.0, 1.0)}),
+        "log_likelihood": lambda: for_each_draw(posterior, y, {name: partial(log_densities, gp, scale)}),
+        "posterior_predictive": lambda: for_each_draw(posterior, y, {name: partial(replicates, gp, offset, scale)}),
     }
     lacking = {group: xr.DataTree(made()) for group, made in groups.items() if group not in idata.children}
     return idata.copy().assign(lacking) if lacking else idata

@@ -1,5 +1,6 @@
 """ArviZ data of a fit: draws before and after the data, where they are from, and what the fit says of them."""
 
+import copy
 import pickle
 from typing import Any
 
@@ -7,6 +8,7 @@ import arviz as az
 import numpy as np
 import pymc as pm
 import pytest
+import xarray as xr
 from quadrature import raw_data, two
 from scipy.stats import kstest, lognorm, multivariate_normal, norm
 
@@ -143,6 +145,15 @@ def by_hand(fit: FullyBayesianPyMCGP, ell: float, sigma: float) -> tuple[np.ndar
     return x, y, (1 + r + r**2 / 3) * np.exp(-r) + (sigma**2 + 1e-6) * np.eye(len(y))
 
 
+def log_density(fit: FullyBayesianPyMCGP, posterior: xr.Dataset, s: int, i: int) -> float:
+    """Log density of an observation given the others in a draw, in raw units."""
+    _, y, K = by_hand(fit, *(float(posterior[name][0, s]) for name in ("ell", "sigma")))
+    rest = np.delete(np.arange(len(y)), i)
+    weights = np.linalg.solve(K[np.ix_(rest, rest)], K[rest, i])
+    alone = norm(weights @ y[rest], np.sqrt(K[i, i] - weights @ K[rest, i]))
+    return float(alone.logpdf(y[i]) - np.log(fit.outcome_scale.scale))
+
+
 @pytest.mark.parametrize("method", ["laplace", "smc"])
 def test_densities_are_those_of_the_formulas_in_raw_units(fits: dict[str, FullyBayesianPyMCGP], method: str) -> None:
     idata, scale = fits[method].idata, fits[method].outcome_scale.scale
@@ -158,10 +169,9 @@ def test_densities_are_those_of_the_formulas_in_raw_units(fits: dict[str, FullyB
         joint = multivariate_normal(np.zeros(len(y)), K).logpdf(y) - len(y) * np.log(scale)
         assert float(idata["log_marginal_likelihood"]["y"][0, s]) == pytest.approx(joint, abs=1e-5)
         for i in (0, 7):
-            rest = np.delete(np.arange(len(y)), i)
-            weights = np.linalg.solve(K[np.ix_(rest, rest)], K[rest, i])
-            alone = norm(weights @ y[rest], np.sqrt(K[i, i] - weights @ K[rest, i])).logpdf(y[i]) - np.log(scale)
-            assert float(idata["log_likelihood"]["y"][0, s, i]) == pytest.approx(alone, abs=1e-5)
+            assert float(idata["log_likelihood"]["y"][0, s, i]) == pytest.approx(
+                log_density(fits[method], posterior, s, i), abs=1e-5
+            )
 
 
 def test_replicates_are_new_observations_at_the_training_inputs(fits: dict[str, FullyBayesianPyMCGP]) -> None:
@@ -174,6 +184,25 @@ def test_replicates_are_new_observations_at_the_training_inputs(fits: dict[str, 
     sd = posterior.mixture_variance.sqrt().squeeze(-1).numpy()
     np.testing.assert_allclose(drawn.mean(0), posterior.mixture_mean.squeeze(-1), atol=0.1 * sd.max())
     np.testing.assert_allclose(drawn.std(0), sd, rtol=0.15)
+
+
+def test_arviz_takes_resampled_draws_for_independent_ones(fits: dict[str, FullyBayesianPyMCGP]) -> None:
+    for fit in fits.values():
+        posterior = fit.idata["posterior"]
+        if "weights" in fit.idata.children:  # not chains
+            sizes = az.ess(posterior)
+            assert min(float(sizes[name].min()) for name in sizes.data_vars) > 0.7 * posterior.sizes["draw"]
+
+
+def test_a_loaded_model_has_the_densities_of_its_draws(fits: dict[str, FullyBayesianPyMCGP]) -> None:
+    fit = fits["laplace"]
+    loaded = copy.deepcopy(fit)
+    loaded.load_state_dict(fit.state_dict())
+    idata, (_, Y) = loaded.idata, raw_data()
+    assert set(idata.children) == {"posterior", "observed_data", "log_likelihood", "posterior_predictive"}
+    np.testing.assert_allclose(idata["observed_data"]["y"], Y.squeeze(-1))
+    expected = log_density(fit, idata["posterior"].dataset, 3, 7)
+    assert float(idata["log_likelihood"]["y"][0, 3, 7]) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # three of the ten observations are hard to leave out
