@@ -211,6 +211,12 @@ def test_a_client_without_models_says_so() -> None:
         fitted_models(client)
 
 
+def test_a_metric_without_noise_is_no_reason_to_warn() -> None:  # warnings are errors
+    client = run_with([X], lambda parameters: {"m": (distance(parameters)["m"], 0.0)})
+    model = fitted_models(client)["m"]
+    assert model.likelihood.noise.max() < 1e-5 * model.train_targets.var()
+
+
 def test_six_objectives_run() -> None:
     run_with([X, Z], six, objective=", ".join(f"m{k}" for k in range(6)))
 

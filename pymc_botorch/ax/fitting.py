@@ -23,6 +23,7 @@ from pymc_botorch.errors import PACKAGE_FOLDER, FitWarning
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.categories import allow_values_between
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.known_variances import rounded_up
 
 METRIC_OPTION = "pymc_botorch: metric"
 """Fit option that carries the name of the metric from the construction of a model to its fit."""
@@ -53,6 +54,15 @@ def _construct_inputs(
         )
     if search_space_digest.hierarchical_dependencies:
         raise UnsupportedModelError("The search space is hierarchical and not flattened. Leave Ax's transforms as they are.")
+    if dataset.Yvar is not None and type(dataset) is SupervisedDataset:
+        dataset = SupervisedDataset(
+            dataset.X,
+            dataset.Y,
+            Yvar=rounded_up(dataset.X, dataset.Y, dataset.Yvar, zero_is_meant=True),
+            feature_names=dataset.feature_names,
+            outcome_names=dataset.outcome_names,
+            validate_init=False,
+        )
     _check_columns(cls, dataset)
     _check_units(cls, dataset)
     _check_metrics(cls, surrogate)

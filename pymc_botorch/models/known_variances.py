@@ -14,13 +14,14 @@ SMALLEST_SHARE = 1e-6
 """Smallest known variance, of the outcome's own: GPyTorch's ``min_fixed_noise`` for a standardised outcome in float64."""
 
 
-def rounded_up(X: Tensor, Y: Tensor, Yvar: Tensor) -> Tensor:
+def rounded_up(X: Tensor, Y: Tensor, Yvar: Tensor, *, zero_is_meant: bool = False) -> Tensor:
     """Return variances ``n x 1`` of at least a millionth of the outcome's variance.
 
     Args:
         X: Inputs, ``n x d``.
         Y: Outcomes, ``n x 1``.
         Yvar: Variances of their noise, ``n x 1``, in the squared units of ``Y``.
+        zero_is_meant: Whether a variance of zero says that there is no noise, as in Ax, and is no reason to warn.
 
     Warns:
         InputDataWarning: If there are smaller ones.
@@ -32,6 +33,8 @@ def rounded_up(X: Tensor, Y: Tensor, Yvar: Tensor) -> Tensor:
     same = (X[:, None] == X).all(-1) & (Y.mT != Y) & small[:, None] & small  # n x n
     contradicted = same.any(-1).nonzero().flatten().tolist()
     why = f", although observations at the same inputs differ (rows {contradicted[:10]})" if contradicted else ""
+    if zero_is_meant and not contradicted and not Yvar.squeeze(-1)[small].any():
+        return torch.maximum(Yvar, smallest)
     warnings.warn(
         f"train_Yvar is below {SMALLEST_SHARE:g} of the outcome's variance in {int(small.sum())} of {len(Y)} rows, the smallest "
         f"{float(Yvar.min() / Y.var(unbiased=False)):.1e} of it{why}; these were rounded up to {SMALLEST_SHARE:g}. Pass the "
