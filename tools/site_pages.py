@@ -42,7 +42,7 @@ def on_page_content(html: str, page: Page, **_: Any) -> str:
     html = re.sub(r"<code>.*?</code>", lambda found: found.group().replace("\\|", "|"), html, flags=re.DOTALL)
     if not page.file.src_uri.endswith(".ipynb"):
         return html
-    html = re.sub(r'href="\.\./docs/(\w+)\.md', r'href="../../\1/', html)
+    html = re.sub(r'href="\.\./docs/([\w-]+)\.md', r'href="../../\1/', html)
     html = re.sub(r'href="#([^"]+)"', lambda found: f'href="#{slugify(found.group(1), "-")}"', html)
     parts = re.split(r"(<pre.*?</pre>)", html, flags=re.DOTALL)
     return "".join(part if part.startswith("<pre") else part.replace("\\$", "$") for part in parts)
