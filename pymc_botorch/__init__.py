@@ -88,7 +88,7 @@ _LAZY = {
     "sensitivity": ("expectation_gradient", "map_sensitivity", "recommendation_influence"),
     "symbolic": ("symbolic_gradients", "symbolic_posterior"),
 }
-_FACES = ("acquisition", "plots", "sensitivity", "shape")
+_FACES = ("acquisition", "ax", "export", "plots", "predict", "sensitivity", "shape", "symbolic")
 _MODULES = {name: f"pymc_botorch.{module}" for module, names in _LAZY.items() for name in names}
 
 

@@ -38,7 +38,16 @@ CALLED_BY_LIBRARIES = {  # methods of models that BoTorch, Ax, torch and the pac
     *("set_extra_state", "to"),
 }
 LIBRARIES = ("ax", "botorch", "gpytorch", "pymc_botorch")
-BROWSER = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+
+def browser_path() -> str | None:
+    """Where Chromium is: on the path, or where Playwright puts it."""
+    if found := next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None):
+        return found
+    return next(map(str, pathlib.Path.home().glob(".cache/ms-playwright/chromium-*/chrome-linux*/chrome")), None)
+
+
+BROWSER = browser_path()
 WIDTHS = {"phone": 390, "screen": 1280}
 
 

@@ -99,13 +99,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("pythons", nargs="*", help="interpreters; by default the one that runs this")
     parser.add_argument("--all", action="store_true", help=f"each of Python {', '.join(SUPPORTED)} that is found")
     parser.add_argument("--cpu", action="store_true", help="PyTorch's build for CPUs")
+    parser.add_argument("--built", type=pathlib.Path, help="a folder with a wheel and an sdist; by default they are built")
     options = parser.parse_args(arguments)
     pythons = found_interpreters() if options.all else options.pythons or [sys.executable]
     with tempfile.TemporaryDirectory() as built:
-        run(
-            sys.executable, "-m", "build", "--outdir", built, ROOT, stdout=subprocess.DEVNULL
-        )  # the wheel is built from the sdist
-        (wheel,), (sdist,) = (tuple(pathlib.Path(built).glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
+        folder = (options.built or pathlib.Path(built)).resolve()
+        if options.built is None:  # the wheel is built from the sdist
+            run(sys.executable, "-m", "build", "--outdir", folder, ROOT, stdout=subprocess.DEVNULL)
+        (wheel,), (sdist,) = (tuple(folder.glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
         for python in pythons:
             check(python, wheel, sdist, cpu=options.cpu)
 
