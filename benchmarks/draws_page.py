@@ -97,7 +97,12 @@ def _calibration() -> list[str]:
         + " and ".join(f"{min(p.values()):.3f} of {len(p)} for n = {n}" for n, p in found["p_values"].items())
         + "; the limit for each is 0.01, which one of ten tests of a perfect sampler would miss in a tenth of all runs.",
         "",
-        "![Histograms of ranks](calibration.png)",
+        "![By how much more ranks are below each value than uniform ones would be](calibration.png)",
+        "",
+        "The figure is ArviZ's `plot_ecdf_pit` of these ranks, which are in docs/calibration.json. Its test is sharper in tails than "
+        "chi-square with ten bins; it marks the function at a new point for n = 10 (p = 0.004). That was chance: of 900 further data "
+        "sets of ten observations from another seed the same test gives p = 0.33 for the function, and 0.09 to 0.47 for the "
+        "hyperparameters.",
         "",
         f"Intervals at new points over {found['problems']} problems of other kinds than the prior:",
         "",
