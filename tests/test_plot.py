@@ -273,6 +273,8 @@ def test_an_index_is_drawn_category_by_category() -> None:
     np.testing.assert_allclose(np.array(marks.lines[0].get_ydata(), dtype=float), expected.detach(), rtol=1e-6)
     assert plot_slice(model, "nitrogen").get_title() == "variety = 0"
     assert plot_slice(model, "nitrogen", at={"variety": 1}).get_title() == "variety = 1"
+    given = model.condition_on_observations(torch.tensor([[0.5, 1.0]]).double(), torch.tensor([[1.0]]).double())
+    assert len(plot_slice(given, "variety").containers) == 1
     few = plot_slice(model, "variety", bounds=(0.5, 2)).containers[0]
     np.testing.assert_array_equal(few.lines[0].get_xdata(), [1, 2])
     with pytest.raises(InputDataError, match=r"No category of variety is within bounds 5 and 9\. It has 0, 1, 2"):

@@ -87,10 +87,15 @@ class State:
     @property
     def is_ensemble(self) -> bool:
         """Whether draws are a batch dimension, the last."""
+        return isinstance(self.fitted_process, MixtureProcess)
+
+    @property
+    def fitted_process(self) -> AbstractProcess:
+        """The function given the data that the gp was fitted to, without observations that were added."""
         process = self.process
         while isinstance(process, ConditionedProcess):
             process = process.base
-        return isinstance(process, MixtureProcess)
+        return process
 
     @property
     def batches(self) -> torch.Size:

@@ -4,7 +4,7 @@ __all__ = ["At", "Bounds", "Column", "Columns", "read_columns", "shown"]
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -16,7 +16,7 @@ from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
 from pymc_botorch.models.plotting.checks import check_model, numbers_of
 from pymc_botorch.models.plotting.summaries import one_data_set
-from pymc_botorch.models.state import State
+from pymc_botorch.models.state import State, TrainingTensors
 from pymc_botorch.models.tensors import ArrayLike, as_tensor
 
 type Column = int | str
@@ -101,7 +101,7 @@ def read_columns(model: Any, columns: Sequence[Column], bounds: Bounds, at: At, 
     training = one_data_set(model.state)
     if training is None:
         raise UnsupportedModelError("The model has batches of observations, as fantasies have. Pass one that has none.")
-    X, categories = training.raw_X, _categories(model.state, len(names))
+    X, categories = training.raw_X, _categories(model.state, training)
     covered = X if also is None else torch.cat([X, also])
     at_values = _values(model, at, X, names, varied)
     for j in categories:
@@ -118,13 +118,13 @@ def shown(categories: Tensor) -> str:
     return ", ".join(f"{value:g}" for value in categories.tolist())
 
 
-def _categories(state: State, d: int) -> dict[int, Tensor]:
-    """Return the categories of each of ``d`` raw inputs that is an index: all that the gp has, observed or not."""
-    raw_X, inputs = state.training.raw_X, state.training.inputs
-    if inputs.shape[-1] != d:
+def _categories(state: State, training: TrainingTensors) -> dict[int, Tensor]:
+    """Return the categories of each raw input that is an index: all that the gp has, observed or not."""
+    raw_X, inputs = training.raw_X, training.inputs
+    if inputs.shape != raw_X.shape:
         return {}
     found = {}
-    for j, count in state.categories.items():
+    for j, count in replace(state, process=state.fitted_process).categories.items():
         as_they_are = torch.equal(raw_X[:, j], inputs[:, j]) and torch.equal(raw_X[:, j], raw_X[:, j].trunc())
         found[j] = torch.arange(count, dtype=torch.float64) if as_they_are else raw_X[:, j].unique()
     return found
