@@ -18,6 +18,8 @@ import xarray as xr
 from botorch.exceptions.errors import InputDataError, UnsupportedError
 from botorch.models import ModelListGP, SingleTaskGP
 from botorch.models.transforms import Log, Normalize
+from botorch.sampling import SobolQMCNormalSampler
+from matplotlib.figure import Figure
 from quadrature import raw_data, two
 from scipy.stats import norm
 
@@ -189,7 +191,10 @@ def test_leave_one_out_is_drawn_from_a_model_or_its_result(models: dict[str, Any
         left, _ = plot_leave_one_out(one)
         np.testing.assert_array_equal(left.lines[1].get_xdata(), found.mean)
         np.testing.assert_array_equal(left.lines[1].get_ydata(), found.observed)
-    with pytest.raises(ValueError, match=r"ax has 1 axes\. Pass 2"):
+        assert left.get_ylabel() == "observed crop"
+    inside = models["point"].leave_one_out(raw=False)
+    assert plot_leave_one_out(inside)[0].get_ylabel() == "observed crop, in the units of the gp"
+    with pytest.raises(ValueError, match=r"ax has 1 axes\. Pass 2, for the observations and for the PIT, or None"):
         plot_leave_one_out(found, plt.gca())
 
 
@@ -210,7 +215,8 @@ def test_priors_are_beside_what_the_data_leave_of_them(models: dict[str, Any], n
         x, density = lines(axes[3])["after the data"].get_data()
         draws = models[name].idata["posterior"]["level"]
         assert np.trapezoid(x * density, x) / np.trapezoid(density, x) == pytest.approx(float(draws.mean()), abs=0.1)
-    (only,) = plot_priors(models[name], ["sigma"], plt.figure().gca())
+    assert all(f"  {title.removesuffix(' (flat prior)')} " in repr(models[name]) for title in titles)
+    (only,) = plot_priors(models[name], "sigma", plt.figure().gca())
     assert only.get_title() == "sigma"
     with pytest.raises(ValueError, match=r"ax has 1 axes\. Pass 4, one for each number"):
         plot_priors(models[name], ax=only)
@@ -236,6 +242,9 @@ def test_outcomes_are_raw_through_a_transform_that_is_not_linear() -> None:
     model = PyMCGP(X, Y, outcome_transform=Log(), build_gp=two).fit(num_starts=1)
     ax = plot_slice(model, bounds=(0, 1), num_points=20)
     np.testing.assert_allclose(ax.collections[-1].get_offsets(), np.column_stack([X, Y]))
+    with pytest.raises(UnsupportedError, match=r"model.leave_one_out\(raw=False\), which plot_leave_one_out draws"):
+        plot_leave_one_out(model)
+    assert plot_leave_one_out(model.leave_one_out(raw=False))[0].has_data()
     x = torch.as_tensor(lines(ax)["mean"].get_xdata()).unsqueeze(-1)
     normal = model(x)  # of log Y
     sd = normal.variance.sqrt().detach()
@@ -255,14 +264,24 @@ class Varieties(PyMCGP):
 
 
 def test_an_index_is_drawn_category_by_category() -> None:
-    X = torch.stack([torch.linspace(0, 1, 9, dtype=torch.double), torch.arange(9) % 3], -1)
-    model = Varieties(X, X.sum(-1, keepdim=True))
+    X = torch.stack([torch.linspace(0, 1, 9, dtype=torch.double), 2 * (torch.arange(9) % 2)], -1)
+    model = Varieties(X, X.sum(-1, keepdim=True))  # variety 1 was not observed
     ax = plot_slice(model, "variety", at={"nitrogen": 0.5})
     (marks,) = ax.containers
     np.testing.assert_array_equal(marks.lines[0].get_xdata(), [0, 1, 2])
     expected = model.posterior(torch.tensor([[0.5, 0.0], [0.5, 1.0], [0.5, 2.0]])).mean.squeeze(-1)
     np.testing.assert_allclose(np.array(marks.lines[0].get_ydata(), dtype=float), expected.detach(), rtol=1e-6)
-    assert plot_slice(model, "nitrogen").get_title() == "variety = 1"
+    assert plot_slice(model, "nitrogen").get_title() == "variety = 0"
+    assert plot_slice(model, "nitrogen", at={"variety": 1}).get_title() == "variety = 1"
+    given = model.condition_on_observations(torch.tensor([[0.5, 1.0]]).double(), torch.tensor([[1.0]]).double())
+    assert len(plot_slice(given, "variety").containers) == 1
+    few = plot_slice(model, "variety", bounds=(0.5, 2)).containers[0]
+    np.testing.assert_array_equal(few.lines[0].get_xdata(), [1, 2])
+    with pytest.raises(InputDataError, match=r"No category of variety is within bounds 5 and 9\. It has 0, 1, 2"):
+        plot_slice(model, "variety", bounds=(5, 9))
+    for place in ({"variety": 0.5}, [0.0, 3.0]):
+        with pytest.raises(InputDataError, match=r"for variety, which the gp takes as an index .*\. Pass one of 0, 1, 2"):
+            plot_slice(model, "nitrogen", at=place)
     with pytest.raises(UnsupportedError, match=r"takes variety as an index of categories\. Hold it at one"):
         plot_contour(model)
     with pytest.raises(UnsupportedError, match="takes variety as an index of categories, in which there is no slope"):
@@ -285,14 +304,38 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
     "name": (plot_slice, {"column": "nitrogne"}, InputDataError, "no column 'nitrogne'. Did you mean 'nitrogen'"),
     "position": (plot_slice, {"column": 2}, InputDataError, "column is 2. Pass one of nitrogen, depth"),
     "bounds": (plot_slice, {"bounds": [[0.0, 0, 0], [1, 1, 1]]}, InputDataError, r"shape \(2, 3\). Pass 2 x 2.*two ends"),
-    "order": (plot_slopes, {"bounds": (1.0, 0.0)}, InputDataError, "Pass finite ones, the lower first"),
+    "order": (
+        plot_slopes,
+        {"bounds": (1.0, 0.0)},
+        InputDataError,
+        r"\[1.0, 0.0\]\. Pass two finite ends, the lower first",
+    ),
     "at": (plot_slice, {"at": [1.0]}, InputDataError, "Pass a value for each of nitrogen, depth"),
     "level": (plot_slopes, {"level": 95}, InputDataError, "level is 95. Pass a probability"),
     "points": (plot_contour, {"num_points": 1}, InputDataError, "num_points is 1"),
     "two": (plot_contour, {"columns": (0,)}, InputDataError, "Pass two names or positions"),
     "same": (plot_contour, {"columns": (0, "nitrogen")}, InputDataError, "Pass 2 different ones"),
     "quantity": (plot_contour, {"quantity": "variance"}, InputDataError, "Pass 'mean' or 'sd'"),
-    "next": (plot_contour, {"next": [1.0, 2.0]}, InputDataError, r"next has shape \(2,\).*Pass q x 2"),
+    "next": (plot_contour, {"next": [1.0, 2.0, 3.0]}, InputDataError, r"next has shape \(3,\)\. Pass q x 2 points, one or more"),
+    "no next": (plot_contour, {"next": np.zeros((0, 2))}, InputDataError, r"next has shape \(0, 2\)\. Pass q x 2 points, one or"),
+    "next and NaN": (plot_contour, {"next": [np.nan, 2.0]}, InputDataError, r"next has values that are not finite\. Pass finite"),
+    "next by name": (
+        plot_contour,
+        {"next": pd.DataFrame({"depth": [1.0]})},
+        InputDataError,
+        "next has the columns depth, but",
+    ),
+    "pairs": (plot_contour, {"bounds": [(0, 100), (0, 50)]}, InputDataError, "2 x 2 .* first all lower ends, then all upper"),
+    "other pairs": (plot_slice, {"column": 1, "bounds": [(0, 50), (0, 100)]}, InputDataError, "first all lower ends, then all"),
+    "letters": (plot_contour, {"bounds": [["a", "b"], ["c", "d"]]}, InputDataError, "bounds is not numeric.*Pass numbers"),
+    "ragged": (plot_contour, {"bounds": [[0.0, 1.0], [2.0]]}, InputDataError, "rows of different lengths.*Pass numbers"),
+    "at letters": (plot_slice, {"at": {"depth": "high"}}, InputDataError, "at has 'high' for depth. Pass a finite number"),
+    "at None": (plot_slice, {"at": {"depth": None}}, InputDataError, "at has None for depth. Pass a finite number"),
+    "at NaN": (plot_slice, {"at": [1.0, np.nan]}, InputDataError, r"at is \[1.0, nan\]\. Pass finite values"),
+    "at number": (plot_slice, {"at": 3.0}, InputDataError, r"at is 3.0\. Pass a value .*, or some by name, \{'depth': ...\}"),
+    "at varied": (plot_slice, {"at": {"nitrogen": 3}}, InputDataError, r"at has a value for nitrogen, which varies\. Leave it"),
+    "ax": (plot_slice, {"ax": 3}, TypeError, r"ax is 3\. Pass axes of matplotlib, plt.subplots\(\)\[1\], or None"),
+    "ax figure": (plot_contour, {"ax": Figure()}, TypeError, r"ax is <Figure .*>\. Pass its axes, figure.subplots\(\), or None"),
     "hyperparameter": (
         plot_priors,
         {"names": ["tau"]},
@@ -315,20 +358,77 @@ def test_other_models_are_refused_by_name(models: dict[str, Any], plot: Any) -> 
     X, Y = raw_data()
     with pytest.raises(TypeError, match="model is a SingleTaskGP"):
         plot(SingleTaskGP(X, Y))
-    with pytest.raises(TypeError, match="model is a ModelListGP"):
+    with pytest.raises(TypeError, match=r"model is a ModelListGP\. Pass one of its models"):
         plot(ModelListGP(models["point"]))
+    with pytest.raises(TypeError, match=r"model is the class Varieties. Pass a model, such as Varieties\(train_X, train_Y\).fit"):
+        plot(Varieties)
 
 
-def test_fantasies_are_refused(models: dict[str, Any]) -> None:
-    X, Y = torch.rand(1, 2, dtype=torch.double), torch.zeros(3, 1, 1, dtype=torch.double)
+@pytest.mark.parametrize("name", ["point", "draws"])
+def test_fantasies_are_refused_and_more_observations_drawn(models: dict[str, Any], name: str) -> None:
+    X, Y = torch.tensor([[50.0, 20.0]]).double(), torch.tensor([[7.0]]).double()
+    fantasies = models[name].fantasize(X, SobolQMCNormalSampler(torch.Size([3])))
     with pytest.raises(UnsupportedError, match="batches of observations"):
-        plot_slice(models["point"].condition_on_observations(X, Y))
+        plot_slice(fantasies)
+    given = models[name].condition_on_observations(X, Y)
+    for plot, places in ((plot_slice, (50.0, 7.0)), (plot_contour, (50.0, 20.0))):
+        seen = plot(given, num_points=5).collections[-1].get_offsets()
+        assert len(seen) == 13
+        np.testing.assert_allclose(seen[-1], places)
+    ax = plot_slice(given, bounds=(0, 100), at={"depth": 20.0}, num_points=3)
+    posterior = given.posterior(at(np.array([50.0]), 20.0))
+    mean = posterior.mixture_mean if name == "draws" else posterior.mean
+    assert lines(ax)["mean"].get_ydata()[1] == pytest.approx(float(mean))
+
+
+def test_observations_of_each_draw_alone_are_batches(models: dict[str, Any]) -> None:
+    Y = torch.arange(16.0).double().reshape(16, 1, 1)
+    with pytest.raises(UnsupportedError, match="batches of observations"):
+        plot_slice(models["draws"].condition_on_observations(torch.tensor([[50.0, 20.0]]).double(), Y))
+
+
+def test_names_of_a_data_frame_are_kept(models: dict[str, Any]) -> None:
+    frame, _ = field()
+    turned = frame[["depth", "nitrogen"]]
+    ax = plot_slice(models["point"], "nitrogen", at=turned.iloc[3])
+    assert ax.get_title() == f"depth = {frame.depth[3]:.3g}"
+    assert plot_slice(models["point"], "nitrogen", at=turned[3:4]).get_title() == ax.get_title()
+    bounds = pd.DataFrame({"depth": [1.0, 2.0], "nitrogen": [3.0, 4.0]})
+    for batch in (turned[:2], turned.iloc[0], torch.tensor(frame.to_numpy()[0])):
+        ax = plot_contour(models["point"], bounds, next=batch, num_points=3)
+        assert (ax.get_xlim(), ax.get_ylim()) == ((3, 4), (1, 2))
+        assert plot_slice(models["point"], "nitrogen", bounds).get_xlim() == (3, 4)
+        ax = plot_contour(models["point"], next=batch, num_points=3)
+        np.testing.assert_allclose(ax.collections[-1].get_offsets()[0], frame.to_numpy()[0])
+
+
+def test_observations_of_a_sum_are_not_drawn_over_its_components() -> None:
+    X = np.linspace(0, 1, 6)[:, None]
+    with pm.Model():
+        trend, rest = pm.gp.Marginal(cov_func=pm.gp.cov.Linear(1, c=0.5)), pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(1, ls=0.3))
+        total = trend + rest
+        total.marginal_likelihood("crop", X, 5 + X[:, 0], sigma=0.1)
+        models = [
+            PyMCGP.from_fitted(rest, {}, given={"gp": total}),
+            (named := PyMCGP.from_fitted(total, {}, given={"trend": trend, "rest": rest})).component("rest"),
+            named,
+        ]
+    drawn = ["observations" in [text.get_text() for text in plot_slice(model).get_legend().get_texts()] for model in models]
+    assert drawn == [False, False, True]
+    with pytest.raises(InputDataError, match=r"The model has one input, x0\. Use plot_slice"):
+        plot_contour(named)
 
 
 def test_models_know_the_names_of_their_data(models: dict[str, Any]) -> None:
     assert (models["draws"].column_names, models["draws"].outcome_name) == (("nitrogen", "depth"), "crop")
     plain = PyMCGP(*raw_data(), build_gp=two)
     assert (plain.column_names, plain.outcome_name) == (("x0",), "outcome")
+    assert "PyMC's initial point" in lines(plot_priors(plain)[0])
+    assert plain.outcome_name == "y"  # of its likelihood, once that was built
+    assert PyMCGP(*raw_data()).fit(num_starts=1).outcome_name == "outcome"
+    assert (
+        Varieties(torch.zeros(1, 2).double(), torch.ones(1, 1).double()).fit(num_starts=1).outcome_name == "crop"
+    )  # of its likelihood
     assert pymc_botorch.plots.plot_slice is plot_slice
 
 

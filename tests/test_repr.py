@@ -11,7 +11,8 @@ import pytest
 import torch
 import xarray as xr
 from botorch.models import ModelListGP
-from botorch.models.transforms import Normalize
+from botorch.models.transforms import Normalize, Standardize
+from botorch.sampling import SobolQMCNormalSampler
 from scipy.stats import lognorm
 
 from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP
@@ -72,6 +73,8 @@ def test_a_model_that_is_not_fitted_says_so_and_computes_nothing_for_it() -> Non
         "fit": "none: at PyMC's initial point until model.fit()",
     }
     assert model._state is None
+    model.posterior(X)
+    assert lines(model)["fit"] == "none: at PyMC's initial point until model.fit()"
 
 
 def test_a_fitted_model_says_by_what_its_hyperparameters_and_where_in_their_priors_they_are() -> None:
@@ -80,7 +83,7 @@ def test_a_fitted_model_says_by_what_its_hyperparameters_and_where_in_their_prio
     assert re.fullmatch(r"map in [\d.]+ s", told["fit"])
     assert told["doubts"] == "none"
     assert told["hyperparameter"].split() == ["value", "prior", "quantile"]
-    assert told["reach<m>[1]"].split() == [rounded(point["reach<m>"][1]), f"{quantiles['reach<m>'][1]:.2f}"]
+    assert told["reach<m>[depth]"].split() == [rounded(point["reach<m>"][1]), f"{quantiles['reach<m>'][1]:.2f}"]
     assert told["mean"].split() == [rounded(point["mean"]), "-"]
     exact = lognorm(0.7, scale=np.exp(-1)).cdf(point["reach<m>"])
     np.testing.assert_allclose(quantiles["reach<m>"], exact, atol=QUANTILE_ERROR)
@@ -88,6 +91,9 @@ def test_a_fitted_model_says_by_what_its_hyperparameters_and_where_in_their_prio
     again = Told(X, Y + 1.0).fit()
     again.load_state_dict(model.state_dict())
     assert "quantile" not in repr(again)
+    assert lines(again)["fit"] == "loaded"
+    again.set_train_data(targets=again.train_targets + 1.0)
+    assert lines(again)["fit"] == "loaded"
 
 
 def test_draws_are_told_by_median_and_range() -> None:
@@ -101,6 +107,15 @@ def test_draws_are_told_by_median_and_range() -> None:
     exact = lognorm(1.0, scale=np.exp(-2)).cdf(np.median(model.idata["weighted_posterior"]["noise"]))
     assert abs(model.fit_result.prior_quantiles["noise"] - exact) < QUANTILE_ERROR
     assert "transforms" not in told
+    given = model.condition_on_observations(X[:1], Y[:1])
+    assert lines(given)["data"] == "6 x 2, and 1 observation more"
+    assert lines(given)["fit"] == told["fit"]
+    fantasies = model.fantasize(X[:2], SobolQMCNormalSampler(torch.Size([3])))
+    assert lines(fantasies)["data"] == "6 x 2, and 2 observations more in 3 batches"
+    again = ToldOften(X, Y, input_transform=None)
+    again.load_state_dict(given.state_dict())  # all of its draws
+    assert lines(again)["fit"] == "loaded, 8 draws"
+    assert lines(again)["noise"].split() == told["noise"].split()[:-1]
 
 
 def test_doubts_are_told_in_the_words_of_the_warning() -> None:
@@ -127,12 +142,19 @@ def test_parts_of_a_sum_known_noise_and_fantasies_are_told() -> None:
 
 
 def test_a_gp_that_was_fitted_in_pymc_is_told_without_a_prior() -> None:
-    with pm.Model():
-        weights = pm.Normal("weights", size=12)
-        gp = pm.gp.Marginal(mean_func=pm.gp.mean.Linear(weights[:2]), cov_func=pm.gp.cov.Matern52(2, ls=pm.HalfNormal("reach")))
-        gp.marginal_likelihood("y", X.numpy(), Y[:, 0].numpy(), sigma=0.1)
-        model = PyMCGP.from_fitted(gp, {"weights": np.arange(12.0), "reach": 1234.5678})
+    with pm.Model(coords={"nutrient": ["P", "S"], "field": ["East"]}):
+        weights, reach = pm.Normal("weights", size=12), pm.HalfNormal("reach")
+        share, gain = pm.Normal("share", dims="nutrient"), pm.Normal("gain", dims=("field", "nutrient"))
+        plain = pm.Normal("plain", shape=(1, 2))
+        mean = pm.gp.mean.Linear(weights[:2] + share + gain[0] + plain[0])
+        gp = pm.gp.Marginal(mean_func=mean, cov_func=pm.gp.cov.Matern52(2, ls=reach))
+        gp.marginal_likelihood("yield", X.numpy(), Y[:, 0].numpy(), sigma=0.1)
+        point = {"weights": np.arange(12.0), "reach": 1234.5678, "share": np.array([0.25, 0.5])}
+        model = PyMCGP.from_fitted(gp, {**point, "gain": np.array([[3.0, 4.0]]), "plain": np.array([[5.0, 6.0]])})
     told = lines(model)
+    entries = ("share[P]", "share[S]", "gain[East, P]", "gain[East, S]", "plain[0, 0]", "plain[0, 1]")
+    assert [told[name] for name in entries] == ["0.25", "0.5", "3", "4", "5", "6"]
+    assert model.outcome_name == "yield"
     assert told["fit"] == "in PyMC"
     assert told["units"] == "those of the PyMC model"
     assert told["reach"] == "1235"
@@ -149,6 +171,7 @@ def test_a_latent_function_is_not_listed_with_the_hyperparameters(rng: np.random
         pm.Poisson("count", mu=pm.math.exp(f), observed=np.arange(6))
         model = FullyBayesianPyMCGP.from_fitted(gp, draws, num_draws=4)
     told = lines(model)
+    assert model.outcome_name == "outcome"
     assert told["gp"] == "latent, with the function at the training inputs in each draw"
     assert told["fit"] == "in PyMC, 4 draws"
     assert not any(name.startswith("f") for name in told if name != "fit")
@@ -177,3 +200,35 @@ def test_hyperparameters_that_are_the_same_in_all_draws_are_told_as_a_point() ->
         gp.marginal_likelihood("y", X.numpy(), Y[:, 0].numpy(), sigma=0.1)
         model = FullyBayesianPyMCGP.from_fitted(gp, xr.Dataset({"reach": (dims, np.full((1, 4), 0.5))}), num_draws=4)
     assert lines(model)["reach"] == "0.5"
+
+
+def test_a_component_that_was_asked_for_is_told_as_one() -> None:
+    with pm.Model():
+        trend, field = pm.gp.Marginal(cov_func=pm.gp.cov.Linear(2, c=0.5)), pm.gp.Marginal(cov_func=pm.gp.cov.Matern52(2, ls=0.3))
+        total = trend + field
+        total.marginal_likelihood("y", X.numpy(), Y[:, 0].numpy(), sigma=pm.HalfNormal("noise"))
+        model = PyMCGP.from_fitted(trend, {"noise": 0.1}, given={"gp": total})
+    told = lines(model)
+    assert told["predicts"] == "a component of the sum"
+    assert "components" not in told
+    assert lines(model.total)["predicts"] == "total"
+
+
+def test_leave_one_out_predictions_are_told_in_a_table() -> None:
+    found = Told(X, Y, outcome_transform=Standardize(1)).fit(num_starts=1).leave_one_out()
+    told = lines(found)
+    shares = ", ".join(f"{share:.0%} of {level:.0%}" for level, share in found.coverage.items())
+    expected = {"observations": "6", "rmse": rounded(found.rmse), "coverage": shares}
+    assert {name: told[name] for name in expected} == expected
+    assert told["log density"] == f"{found.log_density.sum():.2f} in all"
+    row = int(np.argmax(np.abs(found.standardised_residual)))
+    parts = found.observed, found.mean, found.sd, found.standardised_residual
+    assert told[str(row)].split() == [rounded(part[row]) for part in parts]
+    assert "Pareto k" not in told
+    k = np.array([0.1, 0.9, 0.5, np.nan, 0.2, 0.3])
+    for limit, text in (
+        (0.7, "not below 0.70 for 2 (row 1, 3), whose predictions are not to be trusted"),
+        (-np.inf, "unknown: there are too few draws to leave an observation out of them by weights"),
+    ):
+        assert lines(replace(found, pareto_k=k, reliable_k=limit))["Pareto k"] == text
+    assert lines(replace(found, pareto_k=k[:1], reliable_k=0.7))["Pareto k"] == "below 0.70 for all"

@@ -33,7 +33,7 @@ from shapes import VALUE, Part, covariance, exp_quad, given, joint, matern52, si
 from torch import Tensor
 
 import pymc_botorch
-from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, compile_acqf
+from pymc_botorch import FitWarning, FullyBayesianPyMCGP, PyMCGP, compile_acqf, plot_priors
 from pymc_botorch.errors import DataError, UnsupportedGPError
 from pymc_botorch.inference.fit.signs import fit_joint, log_orthant_probability
 from pymc_botorch.inference.sensitivity.derivatives import read_derivatives_of_built
@@ -309,6 +309,21 @@ def test_a_fit_takes_the_point_without_signs_and_draws_slopes() -> None:
     share = model.prob_monotone(GRID, tolerance=1e-3)
     assert share >= 0.8
     assert np.isclose(model.draws["y_slopes"].min(), 0, atol=0.2)
+
+
+def test_priors_of_a_gp_with_signs_are_drawn_of_its_hyperparameters_beside_the_point() -> None:
+    import matplotlib.pyplot as plt
+
+    model = fitted()
+    axes = plot_priors(model)
+    plt.close("all")
+    assert [axis.get_title() for axis in axes] == ["reach", "size", "noise"]
+    for axis in axes:
+        _, after = axis.lines
+        assert after.get_label() == "after (the fitted point)"
+        assert after.get_xdata()[0] == model.point[axis.get_title()]
+    with pytest.raises(InputDataError, match=r"no hyperparameter 'y_slopes'\. Pass some of reach, size, noise"):
+        plot_priors(model, "y_slopes")
 
 
 @pytest.mark.usefixtures("few_draws")

@@ -34,7 +34,7 @@ FACES = ("", "acquisition", "ax", "export", "plots", "predict", "sensitivity", "
 CALLED_BY_LIBRARIES = {  # methods of models that BoTorch, Ax, torch and the package itself call, or that refuse to be called
     *("added_loss_terms", "check_fit_options", "construct_inputs", "covar_module", "cuda", "custom_fit", "get_extra_state"),
     *("given_data", "likelihood", "name_data", "observation_jitter", "outcome_scale", "process", "pyro_model", "read_built"),
-    "read_inputs",
+    *("as_raw_inputs", "read_inputs"),
     *("set_extra_state", "to"),
 }
 LIBRARIES = ("ax", "botorch", "gpytorch", "pymc_botorch")

@@ -27,6 +27,7 @@ from pymc_botorch.inference.fingerprint import fingerprint
 from pymc_botorch.inference.fit.objective import ObjectiveGraph, read_objective
 from pymc_botorch.inference.fit.scales import Scales
 from pymc_botorch.inference.fitted import FittedGP, read_fitted_graphs
+from pymc_botorch.inference.names import NO_NAMES, Names, names_in
 from pymc_botorch.inference.pymc_model import run_builder
 from pymc_botorch.inference.training_data import Role, TrainingData
 from pymc_botorch.logs import took
@@ -52,6 +53,7 @@ class BuiltGP:
         objective_roles: Roles of those of the objective's data that are training data.
         scales: Transforms between constrained and unconstrained parameters, and starting points.
         parts: The sum and its components by name, where the gp is a sum or a component of one.
+        names: Names of the entries of parameters, and of the outcome.
     """
 
     function: FittedGP
@@ -61,6 +63,7 @@ class BuiltGP:
     objective_roles: Mapping[str, Role]
     scales: Scales
     parts: Parts = field(default_factory=dict)
+    names: Names = NO_NAMES
 
     def of(self, name: str) -> Self:
         """Return the same with another part of the sum as its gp."""
@@ -219,4 +222,4 @@ def _build(builder: Callable, data: TrainingData) -> BuiltGP:
     changing = [variable for variable, role in roles.items() if role != "d"]
     scales = Scales(pm_model, objective, sources, changing)
     fixed = {name: None if name in objective_roles else constant_value(leaf) for name, leaf in sources.items()}
-    return BuiltGP(function, observation, objective, fixed, objective_roles, scales, parts)
+    return BuiltGP(function, observation, objective, fixed, objective_roles, scales, parts, names_in(pm_model))

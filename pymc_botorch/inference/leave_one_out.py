@@ -11,18 +11,25 @@ from scipy.special import logsumexp, ndtr
 from pymc_botorch.inference.axes import axes_of, new_axes
 from pymc_botorch.inference.left_out import LeftOut
 from pymc_botorch.inference.sampling.methods.importance import MAX_K, MIN_DRAWS, weigh
+from pymc_botorch.inference.table import AbstractReported, Report, rounded
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
 LEVELS = (0.5, 0.8, 0.95)
 """Probabilities of the central intervals whose coverage is reported."""
+MOST_ROWS = 3
+"""Number of observations furthest from their predictions that are printed."""
+MOST_LISTED = 5
+"""Number of rows with unreliable weights that are printed."""
 BISECTIONS = 60
 
 
-@dataclass(frozen=True, eq=False)
-class LeaveOneOut:
+@dataclass(frozen=True, eq=False, repr=False)
+class LeaveOneOut(AbstractReported):
     """Predictions of the ``n`` observations, each given all others; see :meth:`pymc_botorch.PyMCGP.leave_one_out`.
+
+    It prints as a table: errors, densities, coverage, the observations that are furthest from their predictions.
 
     Attributes:
         observed: The observations, ``n``, in raw units unless others were asked for, as all that follows.
@@ -36,6 +43,9 @@ class LeaveOneOut:
         log_density: Log predictive density of the observation, ``n``; the sum compares models of the same data.
         pareto_k: Over draws, shape of the tail of the weights that leave an observation out, ``n``: above about 0.7 the
             prediction is not to be trusted. None at a point.
+        outcome: Name of the outcome, as figures have it.
+        reliable_k: Value of ``pareto_k`` below which a prediction can be trusted, which depends on the number of draws; None at a
+            point.
 
     Example:
         >>> import pymc as pm, torch
@@ -63,6 +73,8 @@ class LeaveOneOut:
     pit: np.ndarray
     log_density: np.ndarray
     pareto_k: np.ndarray | None = None
+    outcome: str = "outcome"
+    reliable_k: float | None = None
 
     def covered(self, level: float) -> np.ndarray:
         """Return whether each observation is within its central interval of this probability, ``n``."""
@@ -84,9 +96,25 @@ class LeaveOneOut:
         """Return a row for each observation, in the order of the training data, as a pandas ``DataFrame``."""
         import pandas as pd  # slow to import
 
-        columns = {name: value for name, value in vars(self).items() if value is not None}
+        columns = {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
         within = {f"within_{level:.0%}": self.covered(level) for level in LEVELS}
         return pd.DataFrame({**columns, **within}).rename_axis("observation")
+
+    def report(self) -> Report:
+        """Return what a person reads."""
+        limit = MAX_K if self.reliable_k is None else self.reliable_k
+        rows = {
+            "outcome": self.outcome,
+            "observations": str(len(self.observed)),
+            "rmse": rounded(self.rmse),
+            "log density": f"{self.log_density.sum():.2f} in all",
+            "coverage": ", ".join(f"{share:.0%} of {level:.0%}" for level, share in self.coverage.items()),
+            "Pareto k": self.pareto_k is not None and _reliability(self.pareto_k, limit),
+        }
+        furthest = np.argsort(-np.abs(self.standardised_residual), kind="stable")[:MOST_ROWS]
+        parts = self.observed, self.mean, self.sd, self.standardised_residual
+        cells = [[str(i), *(rounded(part[i]) for part in parts)] for i in furthest]
+        return Report(type(self).__name__, rows, ["furthest row", "observed", "predicted", "sd", "standardised residual"], cells)
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the observations over their predictions with 95 % intervals, and a histogram of the PIT.
@@ -101,13 +129,13 @@ class LeaveOneOut:
             ImportError: If matplotlib is not installed.
             ValueError: If there are not two axes.
         """
-        axes = new_axes(1, 2, size=(9, 4)).ravel() if axes is None else axes_of(axes, 2, "of observations and PIT")
+        axes = new_axes(1, 2, size=(9, 4)).ravel() if axes is None else axes_of(axes, 2, "for the observations and for the PIT")
         left, right = axes
         ends = min(self.lower.min(), self.observed.min()), max(self.upper.max(), self.observed.max())
         left.plot(ends, ends, color="grey", linewidth=1)
         spread = np.stack([self.mean - self.lower, self.upper - self.mean])
         left.errorbar(self.mean, self.observed, xerr=spread.clip(0), fmt="o", markersize=4, linewidth=1)
-        left.set(xlabel="predicted from the others, with 95 % interval", ylabel="observed")
+        left.set(xlabel="predicted from the others, with 95 % interval", ylabel=f"observed {self.outcome}")
         bins = int(np.clip(len(self.pit) // 5, 5, 20))
         right.hist(self.pit, bins=bins, range=(0, 1), edgecolor="white")
         right.axhline(len(self.pit) / bins, color="grey", linewidth=1)
@@ -117,7 +145,9 @@ class LeaveOneOut:
         return axes
 
 
-def leave_one_out(y: np.ndarray, found: LeftOut, *, offset: float, scale: float, weighted: bool) -> LeaveOneOut:
+def leave_one_out(
+    y: np.ndarray, found: LeftOut, *, offset: float, scale: float, weighted: bool, outcome: str = "outcome"
+) -> LeaveOneOut:
     """Return what is predicted of observations, averaged over draws.
 
     The draws are given all observations; to be given all but ``i`` they are weighed by ``1 / p(y_i | y_-i, draw)``, which
@@ -129,6 +159,7 @@ def leave_one_out(y: np.ndarray, found: LeftOut, *, offset: float, scale: float,
         offset: The result is in the units of ``offset + scale * y``.
         scale: See ``offset``.
         weighted: Whether draws are weighed, or of equal weight.
+        outcome: Name of the outcome.
 
     References:
         Vehtari, Gelman & Gabry (2017), Practical Bayesian model evaluation using leave-one-out cross-validation and WAIC,
@@ -160,12 +191,25 @@ def leave_one_out(y: np.ndarray, found: LeftOut, *, offset: float, scale: float,
         pit=np.clip(below(y), 0.0, 1.0),
         log_density=log_density - np.log(scale),
         pareto_k=k,
+        outcome=outcome,
+        reliable_k=reliable_k(len(found.mean)) if weighted else None,
     )
 
 
 def reliable_k(draws: int) -> float:
     """Return the shape below which Pareto-smoothed weights of this many draws are reliable; no number of a few draws is."""
     return min(1 - 1 / np.log10(draws), MAX_K) if draws >= MIN_DRAWS else -np.inf
+
+
+def _reliability(k: np.ndarray, limit: float) -> str:
+    """Return which observations have weights that cannot be relied on."""
+    if limit == -np.inf:
+        return "unknown: there are too few draws to leave an observation out of them by weights"
+    rows = np.flatnonzero(~(k < limit))
+    if not len(rows):
+        return f"below {limit:.2f} for all"
+    listed = ", ".join(map(str, rows[:MOST_LISTED])) + (", ..." if len(rows) > MOST_LISTED else "")
+    return f"not below {limit:.2f} for {len(rows)} (row {listed}), whose predictions are not to be trusted"
 
 
 def _root(below: Any, level: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:

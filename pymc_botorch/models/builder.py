@@ -19,6 +19,7 @@ from gpytorch.models import GP
 from pymc_botorch.inference.build import BuiltGP, build, build_default_gp
 from pymc_botorch.inference.categories import index_columns_of
 from pymc_botorch.inference.components import read_parts
+from pymc_botorch.inference.names import Names
 from pymc_botorch.inference.training_data import TrainingData
 from pymc_botorch.models import paths as _paths  # noqa: F401  # registers a refusal with BoTorch
 from pymc_botorch.models.categories import check_unmerged, warn_of_numbers
@@ -32,7 +33,7 @@ from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
 from pymc_botorch.models.mistakes import refuse_arguments, warn_of_a_default_model
 from pymc_botorch.models.report import ReportMixin
 from pymc_botorch.models.state import State, TrainingTensors, conditioned_state
-from pymc_botorch.models.tensors import ArrayLike
+from pymc_botorch.models.tensors import ArrayLike, check_order
 from pymc_botorch.models.training_data import PreparedData, UnitsOfPriors, prepare
 from pymc_botorch.models.training_mixin import READS_STATE
 from pymc_botorch.models.transforms import check_outcomes, fitted_copy, raw_inputs, read_outcome_scale
@@ -93,6 +94,8 @@ class AbstractBuiltGP(ReportMixin, ColumnsMixin, AbstractPyMCGP, FittingMixin, G
             train_X, train_Y, train_Yvar, outcome_transform, input_transform, self.units, indices=not self._uses_default_model
         )
         self._check_columns(prepared.data.X.shape[-1])
+        if self.columns is not None and len(self.columns) == self.num_inputs:
+            check_order("train_X", train_X, self.columns)
         self._set_transforms(prepared.input_transform, prepared.outcome_transform)
         if self._uses_default_model:
             warn_of_a_default_model(type(self), AbstractBuiltGP)
@@ -105,6 +108,7 @@ class AbstractBuiltGP(ReportMixin, ColumnsMixin, AbstractPyMCGP, FittingMixin, G
         given: Any,
         input_transform: InputTransform | None,
         outcome_transform: OutcomeTransform | None,
+        names: Names,
     ) -> Self:
         """Return the model of a gp that ``read`` reads, with copies of the transforms that were applied to its data."""
         fitted, observation, parameters, parts = read_parts(read, gp, given)
@@ -120,7 +124,7 @@ class AbstractBuiltGP(ReportMixin, ColumnsMixin, AbstractPyMCGP, FittingMixin, G
         outcome_scale = read_outcome_scale(getattr(self, "outcome_transform", None))
         ensemble = self._is_fully_bayesian
         state = conditioned_state(fitted, observation, training, outcome_scale, parameters=parameters, ensemble=ensemble)
-        self._replace_state(replace(state, parts=parts))
+        self._replace_state(replace(state, parts=parts, names=names))
         check_unmerged(self.state.index_columns, training.inputs, raw_X)
         return self.eval()
 
@@ -226,13 +230,14 @@ class AbstractBuiltGP(ReportMixin, ColumnsMixin, AbstractPyMCGP, FittingMixin, G
             raise UnsupportedModelError(SIGNS_ARE_DRAWS)
         given = built.given(data, draws, num_draws)
         state = conditioned_state(*given, self._training, scale, parameters=draws, ensemble=ensemble)
-        return replace(state, parts=built.parts)
+        return replace(state, parts=built.parts, names=built.names)
 
     def _initial_state(self) -> State:
         try:
             built, data = self._build()
             values = built.objective_values(data)
             point = built.scales.constrained(built.scales.support_point(values), values)
-            return self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
+            state = self._conditioned(built, data, {name: value[None] for name, value in point.items()}, 1)
+            return replace(state, is_initial=True)
         except AttributeError as error:  # of the user's; torch would take it for a missing attribute of the model
             raise with_notes(error, RuntimeError(f"build_gp failed: {error}")) from error

@@ -6,15 +6,19 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from torch import Tensor
+
 from pymc_botorch.models.errors import InvalidDataError
+from pymc_botorch.models.inputs import is_for_predictions
+from pymc_botorch.models.state import State
+from pymc_botorch.models.tensors import ArrayLike, as_tensor
 from pymc_botorch.models.training_data import PreparedData
 
 if TYPE_CHECKING:
     import numpy as np
     from pytensor.tensor.variable import TensorVariable
-    from torch import Tensor
 
-Matrix = TypeVar("Matrix", "TensorVariable", "Tensor", "np.ndarray")
+Matrix = TypeVar("Matrix", "TensorVariable", Tensor, "np.ndarray")
 
 
 class ColumnsMixin:
@@ -39,9 +43,11 @@ class ColumnsMixin:
 
     columns: ClassVar[Sequence[str] | None] = None
     """Names of the columns of ``X`` as ``build_gp`` gets it, in their order: the constructor refuses inputs with another
-    number of columns, and Ax an experiment with other parameters, or in another order. None is no names and no check."""
+    number of columns, and a data frame with other columns or in another order; Ax refuses an experiment with other parameters, or
+    in another order. None is no names and no check."""
 
     _prepared: PreparedData | None
+    _state: State | None
 
     if TYPE_CHECKING:  # of the models that this is mixed into
         num_inputs = property(lambda self: 0)
@@ -49,17 +55,33 @@ class ColumnsMixin:
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the raw inputs: those of the class, or of the data frame that they were, else ``x0``, ``x1`` and so on."""
+        return self._named_columns or tuple(f"x{i}" for i in range(self.num_inputs))
+
+    @property
+    def _named_columns(self) -> tuple[str, ...] | None:
         frame = None if self._prepared is None else self._prepared.columns
         for names in (self.columns, frame):
             if names is not None and len(names) == self.num_inputs:
                 return tuple(names)
-        return tuple(f"x{i}" for i in range(self.num_inputs))
+        return None
 
     @property
     def outcome_name(self) -> str:
-        """Name of the outcome, where it was a data frame or a series with a name, else ``"outcome"``."""
-        name = None if self._prepared is None else self._prepared.outcome
-        return "outcome" if name is None else name
+        """Name of the outcome: that of the data frame or series that it was, or of the gp's likelihood, else ``"outcome"``.
+
+        The likelihood is known once the model is fitted; ``"observed"``, which it has in the library's own models, is no name.
+        """
+        if self._prepared is not None and self._prepared.outcome is not None:
+            return self._prepared.outcome
+        state = self._state
+        return "outcome" if state is None or state.fitted.is_latent else state.names.outcome or "outcome"
+
+    def as_raw_inputs(self, name: str, value: ArrayLike) -> Tensor:
+        """Return raw inputs as a tensor, columns of a data frame in the order of the model's where both have names."""
+        if isinstance(value, Tensor):
+            return value
+        partial = is_for_predictions(getattr(self, "input_transform", None))
+        return as_tensor(name, value, self._named_columns, some=partial)
 
     def name_data(self, columns: Sequence[str], outcome: str) -> None:
         """Give the raw inputs and the outcome names, as a data frame would have, for tables and figures."""

@@ -89,7 +89,8 @@ class ComponentsMixin:
                 parameters=state.parameters,
                 ensemble=state.is_ensemble,
             )
-        part = replace(part, result=state.result, sample=state.sample, idata=state.idata, parts=state.parts)
+        kept = {name: getattr(state, name) for name in ("result", "sample", "idata", "parts", "names", "is_initial")}
+        part = replace(part, **kept)
         view: Any = with_state(self, part)  # type: ignore[type-var]  # it is a module
         view._part = name
         return view

@@ -169,8 +169,8 @@ class AbstractEnsemble(AbstractBuiltGP):
         self._check_not_latent()
         stacked = stack_draws(self.idata)
         if stacked is None or not self.state.fitted.draws:  # a model without hyperparameters
-            return of_draws(self.state, {}, raw=raw)
-        return of_draws(self.state, stacked.spread(num_draws), raw=raw)
+            return of_draws(self.state, {}, self.outcome_name, raw=raw)
+        return of_draws(self.state, stacked.spread(num_draws), self.outcome_name, raw=raw)
 
     @property
     def idata(self) -> "xr.DataTree":

@@ -12,6 +12,8 @@ from botorch.models.transforms.outcome import OutcomeTransform
 
 from pymc_botorch.graph.gps.shaped import MonotoneGP
 from pymc_botorch.inference.draws import read_fitted_draws
+from pymc_botorch.inference.names import names_in
+from pymc_botorch.inference.points import model_in_context
 from pymc_botorch.inference.sampling.idata import as_datatree
 from pymc_botorch.models.errors import botorch_errors
 from pymc_botorch.models.leave_one_out import with_log_densities
@@ -132,6 +134,7 @@ class FullyBayesianPyMCGP(AbstractSampledEnsemble):
                 num_draws = most_draws(idata, num_draws)
             options: dict[str, Any] = {"model": model, "jitter": jitter, "inputs_transformed": input_transform is not None}
             read = partial(read_fitted_draws, idata=idata, num_draws=num_draws, **options)
-            self = cls._from_gp(read, gp, given, input_transform, outcome_transform)
+            names = names_in(model_in_context(model))
+            self = cls._from_gp(read, gp, given, input_transform, outcome_transform, names)
         self._state = replace(self.state, idata=with_log_densities(self.state, as_datatree(idata)))
         return self

@@ -15,7 +15,7 @@ from pymc_botorch.inference.predictive_gradients import PredictiveGradients, mix
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.posterior.mixture import MixtureProcess
 from pymc_botorch.models.state import State
-from pymc_botorch.models.tensors import ArrayLike, as_tensor
+from pymc_botorch.models.tensors import ArrayLike
 
 SEVERAL_POINTS = (
     "The input transform makes several points of one, so that a point has no gradient of its own. Use a model without it."
@@ -36,6 +36,10 @@ class GradientsMixin:
     @abstractmethod
     def num_inputs(self) -> int:
         """Number of columns of raw inputs."""
+
+    @abstractmethod
+    def as_raw_inputs(self, name: str, value: ArrayLike) -> Tensor:
+        """Return raw inputs as a tensor."""
 
     def predictive_gradients(self, X: ArrayLike) -> PredictiveGradients:
         """Return mean, variance and standard deviation at points, and their gradients in ``X``.
@@ -123,7 +127,7 @@ def read_points(model: GradientsMixin, X: ArrayLike) -> Tensor:
     if of_inputs is not None and of_inputs.is_one_to_many and of_inputs.transform_on_eval:
         raise UnsupportedModelError(SEVERAL_POINTS)
     d = model.num_inputs
-    points = as_tensor("X", X).detach().cpu()
+    points = model.as_raw_inputs("X", X).detach().cpu()
     if points.ndim < 1 or points.shape[-1] != d:
         raise BotorchTensorDimensionError(
             f"X has shape {tuple(points.shape)}. Pass ... x {d} points, as the model was fitted to."

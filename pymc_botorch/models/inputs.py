@@ -12,7 +12,7 @@ from botorch.models.transforms.input import InputTransform
 from torch import Tensor
 
 from pymc_botorch.models.state import TrainingTensors
-from pymc_botorch.models.tensors import ArrayLike, as_tensor
+from pymc_botorch.models.tensors import ArrayLike
 
 
 class InputsMixin:
@@ -27,6 +27,10 @@ class InputsMixin:
     def num_inputs(self) -> int:
         """Number of columns of raw training inputs."""
 
+    @abstractmethod
+    def as_raw_inputs(self, name: str, value: ArrayLike) -> Tensor:
+        """Return raw inputs as a tensor."""
+
     @property
     @abstractmethod
     def _training(self) -> TrainingTensors:
@@ -39,9 +43,10 @@ class InputsMixin:
         of one (perturbations): these inputs are checked when they are transformed.
 
         Raises:
+            InputDataError: If a data frame has other columns than the model.
             BotorchTensorDimensionError: If they have less than two dimensions, or columns that do not fit.
         """
-        X = as_tensor("X", X)
+        X = self.as_raw_inputs("X", X)
         if self.training:
             self.eval()
         inputs = X if X.dtype == torch.float64 else X.to(torch.float64)

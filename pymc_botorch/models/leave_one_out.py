@@ -32,6 +32,11 @@ class LeaveOneOutMixin:
     def state(self) -> State:
         """What the model is conditioned on."""
 
+    @property
+    @abstractmethod
+    def outcome_name(self) -> str:
+        """Name of the outcome."""
+
     def leave_one_out(self, *, raw: bool = True) -> LeaveOneOut:
         """Return what the model predicts of each training observation given all others, with the same hyperparameters.
 
@@ -56,10 +61,10 @@ class LeaveOneOutMixin:
             ModelFittingError: If a covariance cannot be factorised.
         """
         gp = _observed(self.state)
-        return _summary(self.state, gp, raw, weighted=False)
+        return _summary(self.state, gp, self.outcome_name, raw=raw, weighted=False)
 
 
-def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> LeaveOneOut:
+def of_draws(state: State, draws: Mapping[str, np.ndarray], outcome: str, *, raw: bool) -> LeaveOneOut:
     """Return the predictions averaged over posterior draws ``S x ...``, weighed so that each observation is left out.
 
     Warns:
@@ -67,9 +72,9 @@ def of_draws(state: State, draws: Mapping[str, np.ndarray], *, raw: bool) -> Lea
     """
     gp = _observed(state)
     if not draws:  # a model without hyperparameters
-        return _summary(state, gp, raw, weighted=False)
+        return _summary(state, gp, outcome, raw=raw, weighted=False)
     S = len(next(iter(draws.values())))
-    found = _summary(state, gp.with_draws_of_model(draws, S), raw, weighted=True)
+    found = _summary(state, gp.with_draws_of_model(draws, S), outcome, raw=raw, weighted=True)
     limit, k = reliable_k(S), found.pareto_k
     if S < MIN_DRAWS:
         problem = f"There are only {S} draws, too few to leave an observation out of them by weights"
@@ -125,13 +130,16 @@ def _observed(state: State) -> FittedGP:
     return state.part(TOTAL) if state.fitted.kind == "component" else state.fitted
 
 
-def _summary(state: State, gp: FittedGP, raw: bool, *, weighted: bool) -> LeaveOneOut:
+def _summary(state: State, gp: FittedGP, outcome: str, *, raw: bool, weighted: bool) -> LeaveOneOut:
     scale: Any = state.outcome_scale
     if raw and scale.transform is not None:
         raise UnsupportedModelError(
             f"The outcome transform {type(scale.transform).__name__} is not linear, so that predictions in raw units are not "
-            "normal. Pass raw=False: PIT and coverage are the same in the units of the gp."
+            "normal. Take model.leave_one_out(raw=False), which plot_leave_one_out draws, too: PIT and coverage are the same in "
+            "the units of the gp."
         )
     units = {"offset": scale.offset, "scale": scale.scale} if raw else {"offset": 0.0, "scale": 1.0}
+    is_raw = scale.transform is None and (scale.offset, scale.scale) == (units["offset"], units["scale"])
+    name = outcome if is_raw else f"{outcome}, in the units of the gp"
     with botorch_errors():
-        return leave_one_out(gp.y, left_out(gp), weighted=weighted, **units)
+        return leave_one_out(gp.y, left_out(gp), weighted=weighted, outcome=name, **units)

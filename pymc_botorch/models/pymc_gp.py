@@ -13,6 +13,8 @@ from botorch.models.transforms.outcome import OutcomeTransform
 from pymc_botorch.config import config
 from pymc_botorch.inference.fit.map import fit_map
 from pymc_botorch.inference.fitted import read_fitted
+from pymc_botorch.inference.names import names_in
+from pymc_botorch.inference.points import model_in_context
 from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.errors import botorch_errors
@@ -200,7 +202,8 @@ class PyMCGP(AbstractBuiltGP):
         with botorch_errors():
             transformed = input_transform is not None
             read = partial(read_fitted, point=point, model=model, jitter=jitter, inputs_transformed=transformed)
-            return cls._from_gp(read, gp, given, input_transform, outcome_transform)
+            names = names_in(model_in_context(model))
+            return cls._from_gp(read, gp, given, input_transform, outcome_transform, names)
 
     @property
     def point(self) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 __all__ = ["ReportMixin"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from pymc_botorch.inference.components import TOTAL
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.inference.table import Report, rounded, seconds_text
+from pymc_botorch.models.hyperparameters import entry, hyperparameters_of
 from pymc_botorch.models.state import State
 from pymc_botorch.models.training_data import PreparedData
 
@@ -51,7 +53,7 @@ class ReportMixin:
     def _report(self) -> Report:
         state, prepared = self._state, self._prepared
         result = None if state is None else state.result
-        header, cells = ([], []) if state is None else _hyperparameters(state)
+        header, cells = ([], []) if state is None else _hyperparameters(state, self.column_names)
         title = type(self).__name__ if (base := self._base()) == type(self).__name__ else f"{type(self).__name__} ({base})"
         transforms = (_names(getattr(self, name, None)) for name in ("input_transform", "outcome_transform"))
         rows = {
@@ -59,8 +61,8 @@ class ReportMixin:
             "units": "those of the PyMC model" if prepared is None else UNITS[self.units],
             "transforms": ", ".join(filter(None, transforms)),
             "gp": None if state is None else _kind(state),
-            "predicts": self._part,
-            "components": state is not None and ", ".join(name for name in state.parts if name != "total"),
+            "predicts": self._part or (state is not None and state.fitted.kind == "component" and "a component of the sum"),
+            "components": state is not None and ", ".join(_components(state, self._part)),
             "fit": _fit(state, result, is_built=prepared is not None),
             "doubts": result is not None and (result.warning or "none"),
         }
@@ -72,16 +74,17 @@ class ReportMixin:
         return next(one.__name__ for one in cls.__mro__ if one.__module__.startswith("pymc_botorch."))
 
     def _data(self) -> str:
+        batches: Sequence[int] = ()
         if self._state is None and self._prepared is not None:
             raw_X, n = self._prepared.training.raw_X, len(self._prepared.data.y)
         else:
-            raw_X, n = self.state.training.raw_X, len(self.state.fitted.X)
+            raw_X, n, batches = self.state.training.raw_X, len(self.state.fitted.X), self.state.batches
         count, d = raw_X.shape[-2:]
         names = self.column_names
         text = f"{n} x {d}" + (f" ({', '.join(names)})" if names != tuple(f"x{i}" for i in range(d)) else "")
         if count > n:
-            batches = " x ".join(map(str, raw_X.shape[:-2]))
-            text += f", and {count - n} observations more" + (f" in {batches} batches" if batches else "")
+            text += f", and {count - n} observation{'s' if count - n > 1 else ''} more"
+            text += f" in {' x '.join(map(str, batches))} batches" if batches else ""
         return text
 
 
@@ -91,6 +94,12 @@ def _names(transform: Any) -> str:
         return ""
     parts = transform.values() if hasattr(transform, "values") else [transform]
     return ", ".join(type(part).__name__ for part in parts)
+
+
+def _components(state: State, part: str | None) -> list[str]:
+    """Return the names of the components of a sum; the model's own, if it was asked for without a name, has none."""
+    own = "gp" if part is None and state.fitted.kind == "component" else None
+    return [name for name in state.parts if name not in (TOTAL, own)]
 
 
 def _kind(state: State) -> str | None:
@@ -110,24 +119,21 @@ def _kind(state: State) -> str | None:
 
 def _fit(state: State | None, result: FitResult | SamplingResult | None, *, is_built: bool) -> str:
     """Return by what the hyperparameters were found."""
-    if state is None:
+    if state is None or state.is_initial:
         return NO_FIT
     draws = f", {state.fitted.num_draws} draws" if state.is_ensemble else ""
     if result is not None:
         return f"{result.method} in {seconds_text(result.seconds)}{draws}"
-    return f"{'not here' if is_built else 'in PyMC'}{draws}"
+    return f"{'loaded' if is_built else 'in PyMC'}{draws}"
 
 
-def _hyperparameters(state: State) -> tuple[list[str], list[list[str]]]:
+def _hyperparameters(state: State, columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Return header and cells of the grid of hyperparameters."""
-    signs = state.fitted.graph.signs
-    hidden = {state.fitted.graph.latent, None if signs is None else signs.name}
+    shown_of = hyperparameters_of(state)
     quantiles: Mapping[str, np.ndarray] = {} if state.result is None else state.result.prior_quantiles
-    many = any(np.ptp(draws, axis=0).any() for name, draws in state.parameters.items() if name not in hidden and draws.size)
+    many = any(np.ptp(draws, axis=0).any() for draws in shown_of.values())
     cells = []
-    for name, draws in state.parameters.items():
-        if name in hidden or not draws.size:
-            continue
+    for name, draws in shown_of.items():
         shape = draws.shape[1:]
         low, middle, high = np.quantile(draws, (0.05, 0.5, 0.95), axis=0) if many else (draws[0],) * 3
         found = quantiles.get(name)
@@ -139,9 +145,8 @@ def _hyperparameters(state: State) -> tuple[list[str], list[list[str]]]:
             cells.append([f"{name} ({' x '.join(map(str, shape))})", *shown, share])
             continue
         for index in product(*map(range, shape)):
-            label = f"{name}[{', '.join(map(str, index))}]" if index else name
             shown = [rounded(middle[index]), f"{rounded(low[index])} to {rounded(high[index])}"][: 1 + many]
-            cells.append([label, *shown, NO_QUANTILE if found is None else _share(found[index])])
+            cells.append([entry(state, name, index, columns), *shown, NO_QUANTILE if found is None else _share(found[index])])
     header = ["hyperparameter", *(["median", "5 % to 95 %"] if many else ["value"]), "prior quantile"]
     if all(row[-1] == NO_QUANTILE for row in cells):
         header, cells = header[:-1], [row[:-1] for row in cells]

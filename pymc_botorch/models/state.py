@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from pymc_botorch.graph.posterior.conditioned import ConditionedPosterior
-from pymc_botorch.inference.categories import index_columns
+from pymc_botorch.inference.categories import categories
 from pymc_botorch.inference.components import Parts
 from pymc_botorch.inference.fit.map import FitResult
 from pymc_botorch.inference.fitted import FittedGP
+from pymc_botorch.inference.names import NO_NAMES, Names
 from pymc_botorch.inference.sampling.idata import SampleRecord
 from pymc_botorch.inference.sampling.result import SamplingResult
 from pymc_botorch.models.posterior.mixture import MixtureProcess
@@ -64,6 +65,8 @@ class State:
         idata: ArviZ data that the draws were taken from, else None.
         parts: The sum and its components by name, where the gp is a sum or a component of one; :meth:`part` gives them the
             data and draws.
+        names: Names that the PyMC model gives to entries of its parameters, and to the outcome.
+        is_initial: Whether the hyperparameters are those of PyMC's initial point.
     """
 
     fitted: FittedGP
@@ -78,11 +81,27 @@ class State:
     sample: SampleRecord | None = None
     idata: "xr.DataTree | None" = None
     parts: Parts = field(default_factory=dict)
+    names: Names = NO_NAMES
+    is_initial: bool = False
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether draws are a batch dimension."""
-        return isinstance(self.process, MixtureProcess)
+        """Whether draws are a batch dimension, the last."""
+        return isinstance(self.fitted_process, MixtureProcess)
+
+    @property
+    def fitted_process(self) -> AbstractProcess:
+        """The function given the data that the gp was fitted to, without observations that were added."""
+        process = self.process
+        while isinstance(process, ConditionedProcess):
+            process = process.base
+        return process
+
+    @property
+    def batches(self) -> torch.Size:
+        """Batches of observations, as fantasies have, without the axis of draws."""
+        batch = self.process.batch_shape
+        return batch[:-1] if self.is_ensemble else batch
 
     @property
     def is_given_more(self) -> bool:
@@ -102,10 +121,15 @@ class State:
         return replace(given, tier=own.tier, is_built=own.is_built)
 
     @cached_property
-    def index_columns(self) -> frozenset[int]:
-        """Columns of the gp's inputs that it uses as indices of categories; not looked for where observations were added."""
+    def categories(self) -> Mapping[int, int]:
+        """Columns of the gp's inputs that it uses as indices, and how many categories it has; not looked for in fantasies."""
         process = self.process.processes[0] if isinstance(self.process, MixtureProcess) else self.process
-        return index_columns(self.fitted, process.posterior.functions) if isinstance(process, CompiledProcess) else frozenset()
+        return categories(self.fitted, process.posterior.functions) if isinstance(process, CompiledProcess) else {}
+
+    @property
+    def index_columns(self) -> frozenset[int]:
+        """Columns of the gp's inputs that it uses as indices of categories."""
+        return frozenset(self.categories)
 
     @cached_property
     def observation_process(self) -> AbstractProcess | None:
@@ -165,7 +189,7 @@ def reconditioned(state: State, fitted: FittedGP, parameters: Mapping[str, np.nd
     conditioned = conditioned_state(
         fitted, state.observation, state.training, state.outcome_scale, parameters=parameters, ensemble=state.is_ensemble
     )
-    return replace(conditioned, parts=state.parts)
+    return replace(conditioned, parts=state.parts, names=state.names)
 
 
 def prior_process(state: State) -> AbstractProcess:

@@ -108,7 +108,8 @@ class StateDictMixin(TrainingDataMixin):
             targets = fitted.y if is_latent else y.squeeze(-1).numpy()
             fitted = fitted.with_data(fitted.training_data._replace(X=X.numpy(), y=targets))
         loaded = reconditioned(replace(state, outcome_scale=outcome_scale), fitted, parameters)
-        return loaded if has_parameters else replace(loaded, result=state.result, sample=state.sample, idata=state.idata)
+        kept: dict[str, Any] = {"result": state.result, "sample": state.sample, "idata": state.idata}
+        return loaded if has_parameters else replace(loaded, **kept, is_initial=state.is_initial)
 
     def _read(self, packed: Tensor) -> tuple[FittedGP, dict[str, np.ndarray]]:
         """Return the gp with the hyperparameters of a model's extra state, and all of these.

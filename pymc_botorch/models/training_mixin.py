@@ -53,6 +53,10 @@ class TrainingDataMixin:
     def _initial_state(self) -> State:
         """Return the state before a fit."""
 
+    @abstractmethod
+    def as_raw_inputs(self, name: str, value: ArrayLike) -> Tensor:
+        """Return raw inputs as a tensor."""
+
     @property
     @abstractmethod
     def _training(self) -> TrainingTensors:
@@ -158,11 +162,8 @@ class TrainingDataMixin:
             ModelFittingError: If their covariance cannot be factorised. Nothing is changed in either case.
             UnsupportedError: If this is a fantasy model; of a latent gp, for any data but the present ones.
         """
-        X = (
-            self.train_inputs[0]
-            if inputs is None
-            else as_tensor("inputs", inputs[0] if isinstance(inputs, tuple | list) else inputs)
-        )
+        given = inputs[0] if isinstance(inputs, tuple | list) else inputs
+        X = self.train_inputs[0] if given is None else self.as_raw_inputs("inputs", given)
         y = self.train_targets if targets is None else as_tensor("targets", targets)
         for name, new, old in (("inputs", X, self.train_inputs[0]), ("targets", y, self.train_targets)):
             if strict and new.shape != old.shape:
@@ -197,7 +198,8 @@ class TrainingDataMixin:
         state = self.state
         moved = replace(state, training=state.training._replace(raw_X=raw_X))
         conditioned = reconditioned(moved, self._moved(state.fitted.with_data(data)), state.parameters)
-        return replace(conditioned, result=state.result, sample=state.sample, idata=state.idata)
+        kept: dict[str, Any] = {"result": state.result, "sample": state.sample, "idata": state.idata}
+        return replace(conditioned, **kept, is_initial=state.is_initial)
 
     def _moved(self, fitted: FittedGP) -> FittedGP:
         """Return the gp given other data, with whatever its draws know of the data drawn anew."""

@@ -5,7 +5,6 @@ __all__ = ["plot_contour"]
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +12,10 @@ from pymc_botorch.inference.axes import axes_of, new_axes
 from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
+from pymc_botorch.models.plotting.checks import check_model, points_of
 from pymc_botorch.models.plotting.points import At, Bounds, Column, Columns, read_columns
 from pymc_botorch.models.plotting.summaries import band, observations
-from pymc_botorch.models.tensors import ArrayLike, as_tensor
+from pymc_botorch.models.tensors import ArrayLike
 
 SIZE = (6.0, 4.5)
 COLOURS = {"mean": "viridis", "sd": "Blues"}
@@ -39,10 +39,11 @@ def plot_contour(
 
     Args:
         model: A ``PyMCGP`` or ``FullyBayesianPyMCGP`` with two or more inputs.
-        bounds: ``2 x d`` bounds of all inputs; None takes the range of the training inputs and next points, and a little more.
+        bounds: ``2 x d`` bounds of all inputs, lower ends first; None takes the range of the training inputs and next points, and
+            a little more.
         columns: The two inputs, by name or position.
         at: Where the other inputs are held, as in :func:`pymc_botorch.plot_slice`.
-        next: The next points to observe, ``q x d``, such as ``optimize_acqf`` returns; None shows none.
+        next: The next points to observe, ``q x d`` (one may be ``d``), such as ``optimize_acqf`` returns; None shows none.
         quantity: ``"mean"`` or ``"sd"`` of the function.
         ax: Axes of matplotlib; None makes a figure.
         num_points: Number of points along each input.
@@ -67,23 +68,26 @@ def plot_contour(
         >>> ax.get_xlabel(), ax.get_ylabel()
         ('x0', 'x1')
     """
+    check_model(model, AbstractPyMCGP)
+    if model.num_inputs == 1:
+        raise InvalidDataError(f"The model has one input, {model.column_names[0]}. Use plot_slice.")
     if isinstance(columns, str | int) or len(columns) != 2:
         raise InvalidDataError(f"columns are {columns!r}. Pass two names or positions.")
     if quantity not in COLOURS:
         raise InvalidDataError(f"quantity is {quantity!r}. Pass 'mean' or 'sd'.")
-    points = None if next is None else _points(next)
+    points = points_of(model, "next", next)
     read = read_columns(model, columns, bounds, at, points)
     with botorch_errors():
         check_counts(num_points=(num_points, 2))
     for j in read.varied:
-        if read.is_index[j]:
+        if j in read.categories:
             raise UnsupportedModelError(
                 f"The gp takes {read.names[j]} as an index of categories. Hold it at one by at={{{read.names[j]!r}: ...}}."
             )
     x, y = (read.line(num_points, k).repeat(num_points) for k in (0, 1))
     y = y.reshape(num_points, num_points).T.ravel()
     found = band(model, read.points(x, y), 0.95)
-    (axis,) = new_axes(size=SIZE).ravel() if ax is None else axes_of(ax, 1, "figure")
+    (axis,) = new_axes(size=SIZE).ravel() if ax is None else axes_of(ax)
     square = num_points, num_points
     values = found.mean if quantity == "mean" else found.sd
     filled = axis.contourf(x.reshape(square), y.reshape(square), values.reshape(square), levels=LEVELS, cmap=COLOURS[quantity])
@@ -95,12 +99,6 @@ def plot_contour(
     return axis
 
 
-def _points(points: ArrayLike) -> Tensor:
-    """Return the next points."""
-    array = np.asarray(points, dtype=np.float64) if isinstance(points, list | tuple) else points
-    return as_tensor("next", array).detach().to(torch.float64)
-
-
 def _draw_points(axis: Any, read: Columns, data: tuple[Tensor, Tensor] | None, points: Tensor | None) -> None:
     """Draw observations and next points that are within the ends, with a legend below."""
     edge = {"edgecolors": "white", "linewidths": 0.8, "zorder": 3, "clip_on": False}
@@ -109,7 +107,8 @@ def _draw_points(axis: Any, read: Columns, data: tuple[Tensor, Tensor] | None, p
         at = X[:, list(read.varied)]
         inside = ((at >= read.ends[0]) & (at <= read.ends[1])).all(-1)
         axis.scatter([], [], label=label, **style, **edge)  # what the legend shows, which does not fade
-        axis.scatter(*at[inside].T, alpha=alpha[inside].numpy(), **style, **edge)
+        if inside.any():
+            axis.scatter(*at[inside].T, alpha=alpha[inside].numpy(), **style, **edge)
 
     if data is not None:
         scatter(data[0], read.opacity(data[0]), "observations", color="black", s=30)

@@ -6,13 +6,15 @@ from typing import Any
 
 from pymc_botorch.inference.leave_one_out import LeaveOneOut
 from pymc_botorch.models.leave_one_out import LeaveOneOutMixin
+from pymc_botorch.models.plotting.checks import check_model
 
 
 def plot_leave_one_out(model: LeaveOneOutMixin | LeaveOneOut, ax: Any = None) -> Any:
     """Draw each observation over what the model says of it given all others, with 95 % intervals, and a histogram of the PIT.
 
     Args:
-        model: A model, or the result of its ``leave_one_out()``.
+        model: A model, or the result of its ``leave_one_out()``; with an outcome transform that is not linear, that of
+            ``leave_one_out(raw=False)``.
         ax: Two axes of matplotlib; None makes a figure.
 
     Returns:
@@ -31,10 +33,9 @@ def plot_leave_one_out(model: LeaveOneOutMixin | LeaveOneOut, ax: Any = None) ->
         >>> X = torch.linspace(0, 1, 9, dtype=torch.double).unsqueeze(-1)
         >>> left, right = plot_leave_one_out(PyMCGP(X, (6 * X).sin()).fit())
         >>> left.get_ylabel()
-        'observed'
+        'observed outcome'
     """
     if isinstance(model, LeaveOneOut):
         return model.plot(ax)
-    if not isinstance(model, LeaveOneOutMixin):
-        raise TypeError(f"model is a {type(model).__name__}. Pass a PyMCGP, a FullyBayesianPyMCGP or what leave_one_out returns.")
+    check_model(model, LeaveOneOutMixin, ", or what leave_one_out returns")
     return model.leave_one_out().plot(ax)

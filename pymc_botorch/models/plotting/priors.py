@@ -13,6 +13,8 @@ from pymc_botorch.inference.sampling.idata import prior_draws
 from pymc_botorch.models.builder import AbstractBuiltGP
 from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.hyperparameters import entry, hyperparameters_of
+from pymc_botorch.models.plotting.checks import check_model
 
 COLUMNS = 4
 """Most panels side by side."""
@@ -20,6 +22,7 @@ HEAVY = 5.0
 """Ratio of the upper end to the median above which positive numbers are drawn on a logarithmic axis."""
 SMALL = 0.05
 """Share of the range below which what is known after the data is too small to be seen, but on a logarithmic axis."""
+BEFORE = "before the data"
 LEAST = 1e-4
 """Share of the range below which it is zero."""
 
@@ -32,7 +35,7 @@ class _Panel(NamedTuple):
     after: np.ndarray
 
 
-def plot_priors(model: AbstractBuiltGP, names: Sequence[str] | None = None, ax: Any = None) -> Any:
+def plot_priors(model: AbstractBuiltGP, names: str | Sequence[str] | None = None, ax: Any = None) -> Any:
     """Draw the hyperparameters before and after the data: prior densities, and posterior densities or the point of a fit.
 
     Densities are estimated from draws. A range that spans orders of magnitude has a logarithmic axis, and densities there are
@@ -40,8 +43,9 @@ def plot_priors(model: AbstractBuiltGP, names: Sequence[str] | None = None, ax: 
 
     Args:
         model: A ``PyMCGP`` or ``FullyBayesianPyMCGP`` made from data, or a ``FullyBayesianPyMCGP`` whose ArviZ data have a prior.
-        names: Names of hyperparameters; None takes all.
-        ax: Axes of matplotlib, one for each number (a vector has one for each entry); None makes a figure.
+        names: Names of hyperparameters, or one; None takes all.
+        ax: Axes of matplotlib, one for each number (a vector has one for each entry, named by the model's
+            coords or columns); None makes a figure.
 
     Returns:
         An array of the axes. Of an improper prior there is no density.
@@ -61,8 +65,7 @@ def plot_priors(model: AbstractBuiltGP, names: Sequence[str] | None = None, ax: 
         >>> [ax.get_title() for ax in axes]
         ['lengthscale', 'mean (flat prior)', 'noise']
     """
-    if not isinstance(model, AbstractBuiltGP):
-        raise TypeError(f"model is a {type(model).__name__}. Pass a PyMCGP or a FullyBayesianPyMCGP.")
+    check_model(model, AbstractBuiltGP)
     panels = _panels(model, names)
     if ax is None:
         wide = min(len(panels), COLUMNS)
@@ -72,22 +75,22 @@ def plot_priors(model: AbstractBuiltGP, names: Sequence[str] | None = None, ax: 
             left.remove()
         axes = axes[: len(panels)]
     else:
-        axes = axes_of(ax, len(panels), "number")
+        axes = axes_of(ax, len(panels), "one for each number")
     for axis, panel in zip(axes, panels, strict=True):
-        _draw(axis, panel)
-    first = next((axis for axis, panel in zip(axes, panels, strict=True) if panel.before is not None), axes[0])
+        _draw(axis, panel, "PyMC's initial point" if model.state.is_initial else "after (the fitted point)")
+    lines = {line.get_label(): line for axis in axes for line in axis.lines if not line.get_label().startswith("_")}
+    handles = sorted(lines.values(), key=lambda line: line.get_label() != BEFORE)
     if ax is None:
-        first.figure.legend(
-            *first.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize="small"
-        )
+        axes[0].figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     else:
-        first.legend(fontsize="small")
+        axes[0].legend(handles=handles, fontsize="small")
     return axes
 
 
 def _panels(model: AbstractBuiltGP, names: Sequence[str] | None) -> list[_Panel]:
     """Return a panel for each number of each hyperparameter."""
-    before, after = _before(model), model.state.parameters
+    before, after, columns = _before(model), hyperparameters_of(model.state), model.column_names
+    names = [names] if isinstance(names, str) else names
     if isinstance(model, AbstractEnsemble) and (stacked := stack_draws(model.idata)) is not None:
         after = {name: stacked.arrays[name] for name in after}  # all draws of the fit
     if names is not None and (unknown := [name for name in names if name not in after]):
@@ -95,7 +98,7 @@ def _panels(model: AbstractBuiltGP, names: Sequence[str] | None) -> list[_Panel]
     panels = []
     for name in after if names is None else names:
         for index in np.ndindex(after[name].shape[1:]):
-            title = f"{name}[{_entry(model, name, index)}]" if after[name][0].size > 1 else name
+            title = entry(model.state, name, index, columns) if after[name][0].size > 1 else name
             own = before[name][(slice(None), *index)] if name in before else None
             panels.append(_Panel(title, own, after[name][(slice(None), *index)]))
     if not panels:
@@ -118,24 +121,14 @@ def _before(model: AbstractBuiltGP) -> dict[str, np.ndarray]:
     return prior_draws(built, data)
 
 
-def _entry(model: AbstractBuiltGP, name: str, index: tuple[int, ...]) -> str:
-    """Return the name of an entry: that of a column, where there is one for each."""
-    shape = model.state.parameters[name].shape[1:]
-    if shape == (model.num_inputs,):
-        return model.column_names[index[0]]
-    return ", ".join(map(str, index))
-
-
-def _draw(axis: Any, panel: _Panel) -> None:
+def _draw(axis: Any, panel: _Panel, point: str) -> None:
     """Draw one number before and after the data."""
-    is_point = len(panel.after) == 1
+    is_point = not np.ptp(panel.after)  # or draws that are all at the point of a fit
     low, high, log = _range(panel)
     if panel.before is not None:
-        axis.plot(
-            *_density(panel.before, low, high, log=log, bw="silverman"), color="grey", linestyle="--", label="before the data"
-        )
+        axis.plot(*_density(panel.before, low, high, log=log, bw="silverman"), color="grey", linestyle="--", label=BEFORE)
     if is_point:
-        axis.axvline(panel.after[0], color="C0", label="after (the fitted point)")
+        axis.axvline(panel.after[0], color="C0", label=point)
     else:
         x, density = _density(panel.after, low, high, log=log)
         axis.plot(x, density, color="C0", label="after the data")

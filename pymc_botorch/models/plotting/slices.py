@@ -10,9 +10,9 @@ from torch import Tensor
 from pymc_botorch.inference.axes import axes_of, new_axes
 from pymc_botorch.inference.sampling.options import check_counts
 from pymc_botorch.models.contract import AbstractPyMCGP
-from pymc_botorch.models.errors import UnsupportedModelError, botorch_errors
+from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.gradient_posterior import gradient_posterior
-from pymc_botorch.models.plotting.points import At, Bounds, Column, Columns, read_columns
+from pymc_botorch.models.plotting.points import At, Bounds, Column, Columns, read_columns, shown
 from pymc_botorch.models.plotting.summaries import (
     Band,
     band,
@@ -45,14 +45,16 @@ def plot_slice(
     """Draw a model's function along one input, with an interval and the observations, in raw units.
 
     Over draws of the hyperparameters the line is the mean of the mixture, and the interval has its quantiles. An input that the
-    gp takes as an index is drawn category by category.
+    gp takes as an index is drawn category by category, those without observations too.
 
     Args:
         model: A ``PyMCGP`` or ``FullyBayesianPyMCGP``.
         column: The input that varies, by name or position.
-        bounds: Its two ends, or ``2 x d`` bounds of all inputs; None takes the range of the training inputs and a little more.
-        at: Where the other inputs are held: ``d`` values, or some by name or position. None takes medians of the training
-            inputs (of an even number the lower one, which was observed).
+        bounds: Its two ends, or ``2 x d`` bounds of all inputs, lower ends first; None takes the range of the training inputs and
+            a little more.
+        at: Where the other inputs are held: ``d`` values (that of what varies is not used), or some by name or position, as a
+            dict or a series of pandas. None takes medians of the training inputs (of an even number the lower one, which was
+            observed).
         ax: Axes of matplotlib; None makes a figure.
         level: Probability of the central interval at each point.
         num_points: Number of points that are drawn.
@@ -61,8 +63,8 @@ def plot_slice(
         label: Name of the line in the legend, to draw several models into the same axes.
 
     Returns:
-        The axes. Observations are the fainter the further their other inputs are from where these are held; of a latent gp,
-        whose outcomes are not its function plus noise, there are none.
+        The axes. Observations are the fainter the further their other inputs are from where these are held; there are
+        none of a component, as they are of the sum, and of a latent gp, whose outcomes are not its function plus noise.
 
     Raises:
         TypeError: If the model is none of ours.
@@ -84,11 +86,11 @@ def plot_slice(
     check_level(level)
     with botorch_errors():
         check_counts(num_points=(num_points, 2), num_functions=(num_functions, 0))
-    values = _categories(model, columns) if columns.is_index[columns.varied[0]] else columns.line(num_points)
+    values = _categories(columns) if columns.varied[0] in columns.categories else columns.line(num_points)
     X = columns.points(values)
     found = band(model, X, level, observation_noise=observation_noise)
     functions = draws_of_functions(model, X, num_functions) if num_functions else None
-    (axis,) = new_axes(size=SIZE).ravel() if ax is None else axes_of(ax, 1, "figure")
+    (axis,) = new_axes(size=SIZE).ravel() if ax is None else axes_of(ax)
     color = _draw(axis, columns, values, found, level, label)
     if functions is not None:
         style = {"linewidth": 0.6, "alpha": 0.7, "color": color}
@@ -150,11 +152,11 @@ def plot_slopes(
     with botorch_errors():
         check_counts(num_points=(num_points, 2))
     j, name = columns.varied[0], columns.names[columns.varied[0]]
-    if columns.is_index[j]:
+    if j in columns.categories:
         raise UnsupportedModelError(f"The gp takes {name} as an index of categories, in which there is no slope.")
     values = columns.line(num_points)
     found = _slopes(model, columns.points(values), j, level)
-    (axis,) = new_axes(size=SIZE).ravel() if ax is None else axes_of(ax, 1, "figure")
+    (axis,) = new_axes(size=SIZE).ravel() if ax is None else axes_of(ax)
     axis.axhline(0.0, color="black", linewidth=0.8)
     _draw(axis, columns, values, found, level, label)
     axis.set_ylabel(f"slope of {model.outcome_name} in {name}")
@@ -177,7 +179,7 @@ def _slopes(model: AbstractPyMCGP, X: Tensor, j: int, level: float) -> Band:
 def _draw(axis: Any, columns: Columns, values: Tensor, found: Band, level: float, label: str | None) -> Any:
     """Draw a line and its interval, or points with intervals of categories; return their colour."""
     j, interval = columns.varied[0], f"{100 * level:g} % interval"
-    if columns.is_index[j]:
+    if j in columns.categories:
         spread = torch.stack([found.mean - found.lower, found.upper - found.mean])
         marks = axis.errorbar(
             values, found.mean, yerr=spread, fmt="s", capsize=4, zorder=4, label=label or f"mean and {interval}"
@@ -205,10 +207,18 @@ def _draw_observations(axis: Any, columns: Columns, X: Tensor, y: Tensor) -> Non
     inside = (x >= low) & (x <= high)
     style = {"color": "black", "s": 18, "zorder": 3}
     axis.scatter([], [], label=OBSERVATIONS, **style)  # what the legend shows, which does not fade
-    axis.scatter(x[inside], y[inside], alpha=columns.opacity(X)[inside].numpy(), **style)
+    if inside.any():
+        axis.scatter(x[inside], y[inside], alpha=columns.opacity(X)[inside].numpy(), **style)
 
 
-def _categories(model: AbstractPyMCGP, columns: Columns) -> Tensor:
-    """Return the categories in the training data that are within the ends."""
-    values, (low, high) = model.state.training.raw_X[:, columns.varied[0]].unique(), columns.ends[:, 0]
-    return values[(values >= low) & (values <= high)]
+def _categories(columns: Columns) -> Tensor:
+    """Return the categories that are within the ends."""
+    j, (low, high) = columns.varied[0], columns.ends[:, 0].tolist()
+    values = columns.categories[j]
+    inside = values[(values >= low) & (values <= high)]
+    if not len(inside):
+        raise InvalidDataError(
+            f"No category of {columns.names[j]} is within bounds {low:g} and {high:g}. It has {shown(values)}: pass ends around "
+            "some, or None."
+        )
+    return inside

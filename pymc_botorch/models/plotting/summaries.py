@@ -1,6 +1,6 @@
 """What figures show of a model: the mean and an interval of its function at points, and its observations."""
 
-__all__ = ["Band", "band", "band_of", "check_level", "draws_of_functions", "mixture_of", "observations"]
+__all__ = ["Band", "band", "band_of", "check_level", "draws_of_functions", "mixture_of", "observations", "one_data_set"]
 
 from typing import NamedTuple
 
@@ -14,7 +14,9 @@ from torch.distributions import Normal
 
 from pymc_botorch.models.contract import AbstractPyMCGP
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError
+from pymc_botorch.models.state import State, TrainingTensors
 
+DATA = "raw_X", "inputs", "targets"
 NUM_SAMPLES = 4000
 """Number of samples that quantiles are of, where an outcome transform is not linear."""
 
@@ -86,12 +88,26 @@ def draws_of_functions(model: AbstractPyMCGP, X: Tensor, count: int) -> Tensor:
         return scale.transform.untransform(functions.unsqueeze(-1), X=inputs)[0].squeeze(-1)
 
 
-def observations(model: AbstractPyMCGP) -> tuple[Tensor, Tensor] | None:
-    """Return training inputs ``n x d`` and outcomes ``n`` in raw units; None of a latent gp, whose outcomes are not known."""
-    state = model.state
-    if state.fitted.is_latent:
+def one_data_set(state: State) -> TrainingTensors | None:
+    """Return the training data without the axis of draws; None where there are several, as fantasies have."""
+    training = state.training
+    if state.batches:
         return None
-    training, scale = state.training, state.outcome_scale
+    if training.raw_X.ndim == 2:
+        return training
+    shared, parts = training._replace(**{name: getattr(training, name)[0] for name in DATA}), [getattr(training, n) for n in DATA]
+    return shared if all(torch.equal(part, part[:1].expand_as(part)) for part in parts) else None
+
+
+def observations(model: AbstractPyMCGP) -> tuple[Tensor, Tensor] | None:
+    """Return training inputs ``n x d`` and outcomes ``n`` in raw units.
+
+    None where they are not the function plus noise: of a latent gp, and of a component, as observations are of the sum.
+    """
+    state = model.state
+    training, scale = one_data_set(state), state.outcome_scale
+    if training is None or state.fitted.is_latent or state.fitted.kind == "component":
+        return None
     if scale.transform is None:
         return training.raw_X, scale.offset + scale.scale * training.targets
     with torch.no_grad():

@@ -26,7 +26,6 @@ from pymc_botorch.models.sensitivity.candidate import STENCIL, Candidate, gradie
 from pymc_botorch.models.sensitivity.moved import MovedModels
 from pymc_botorch.models.sensitivity.rebuilding import Rebuilder
 from pymc_botorch.models.sensitivity.recommendation import RecommendationInfluence
-from pymc_botorch.models.tensors import as_tensor
 
 STEP_OF_INPUTS = 5e-4
 """Step of the differences in a training input, of its range."""
@@ -55,8 +54,8 @@ def influence_of_data(
         )
     moved = MovedModels(model, wrt)
     d = moved.raw.num_inputs
-    start = _batch(candidate, d)
-    limits = None if bounds is None else _bounds(bounds, start)
+    start = _batch(model.as_raw_inputs("candidate", candidate), d)
+    limits = None if bounds is None else _bounds(model.as_raw_inputs("bounds", bounds), start)
     indices = np.isin(np.arange(d), list(model.state.index_columns))
     held = indices | np.isin(np.arange(d), _fixed(fixed_features, start))
     spans = _spans(moved.values["X"], limits)
@@ -108,9 +107,9 @@ def _movement(best: Candidate, slopes: np.ndarray, spans: np.ndarray) -> np.ndar
     return moved
 
 
-def _batch(candidate: Any, d: int) -> np.ndarray:
+def _batch(candidate: Tensor, d: int) -> np.ndarray:
     """Return a candidate as an array ``q x d``."""
-    X = as_tensor("candidate", candidate).detach().to("cpu", torch.float64)
+    X = candidate.detach().to("cpu", torch.float64)
     X = X.squeeze(0) if X.ndim == 3 and len(X) == 1 else X
     if X.ndim == 1 and len(X) == d:
         X = X.unsqueeze(0)
@@ -119,9 +118,9 @@ def _batch(candidate: Any, d: int) -> np.ndarray:
     return X.numpy().copy()
 
 
-def _bounds(bounds: Any, X: np.ndarray) -> np.ndarray:
+def _bounds(bounds: Tensor, X: np.ndarray) -> np.ndarray:
     """Return bounds of the search, ``2 x d``, of which a candidate ``q x d`` has to be within."""
-    limits, d = as_tensor("bounds", bounds).detach().to("cpu", torch.float64).numpy(), X.shape[1]
+    limits, d = bounds.detach().to("cpu", torch.float64).numpy(), X.shape[1]
     if limits.shape != (2, d):
         raise InvalidDataError(f"bounds have shape {limits.shape}. Pass lower and upper bounds, 2 x {d}, as to optimize_acqf.")
     if not np.isfinite(limits).all() or not (limits[0] < limits[1]).all():

@@ -135,7 +135,7 @@ class RecommendationInfluence:
         if ax is None:
             size = (1.5 + 3 * q * d, 1 + 0.25 * n)
             ax = new_axes(1, q * d, size=size, sharey=True)
-        axes = axes_of(ax, q * d, "input of the recommendation")
+        axes = axes_of(ax, q * d, "one for each input of the recommendation")
         for k, (axis, move) in enumerate(zip(axes, moves, strict=True)):
             i, j = divmod(k, d)
             axis.barh(np.arange(n), move, color=["C1" if row == self.incumbent_row else "C0" for row in range(n)])

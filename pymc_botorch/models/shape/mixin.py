@@ -4,7 +4,7 @@ __all__ = ["ShapeMixin"]
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -20,7 +20,6 @@ from pymc_botorch.graph.posterior.slopes import gradient_covariance_at
 from pymc_botorch.models.errors import InvalidDataError, UnsupportedModelError, botorch_errors
 from pymc_botorch.models.posterior.arrays import to_numpy
 from pymc_botorch.models.state import State
-from pymc_botorch.models.tensors import as_tensor
 from pymc_botorch.models.training_data import PreparedData
 
 SAMPLES = 20
@@ -35,6 +34,7 @@ class ShapeMixin:
     state: Any
     _state: State | None
     _prepared: PreparedData | None
+    as_raw_inputs: Callable[[str, Any], torch.Tensor]
 
     @abstractmethod
     def fit(self, *args: Any, **options: Any) -> Self:
@@ -161,7 +161,7 @@ class ShapeMixin:
 
     def _points(self, X: Any) -> np.ndarray:
         """Return points ``N x d`` as the gp sees them."""
-        points = as_tensor("X", X).detach().to("cpu", torch.float64)
+        points = self.as_raw_inputs("X", X).detach().to("cpu", torch.float64)
         d = self.state.training.raw_X.shape[-1]
         if points.ndim != 2 or points.shape[1] != d or not points.isfinite().all():
             raise InvalidDataError(f"The points have shape {tuple(points.shape)}. Pass finite ones, N x {d}.")
