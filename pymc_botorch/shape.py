@@ -26,13 +26,13 @@ def refine_sites[M](model: M, bound: float = 0.05, *, bounds: Any = None, max_ro
         >>> import pymc as pm, torch
         >>> from pymc_botorch import FullyBayesianPyMCGP
         >>> from pymc_botorch.shape import MonotoneGP, refine_sites
-        >>> class RisingGP(FullyBayesianPyMCGP):
+        >>> class ClimbingGP(FullyBayesianPyMCGP):
         ...     def build_gp(self, X, y):
         ...         reach = pm.LogNormal("reach", -1, 0.5)
         ...         gp = MonotoneGP(cov_func=pm.gp.cov.ExpQuad(1, ls=reach), increasing=[0])
         ...         gp.marginal_likelihood("observed", X, y, sigma=0.1)
         ...         return gp
         >>> X = torch.linspace(0, 1, 6, dtype=torch.double).unsqueeze(-1)
-        >>> model = refine_sites(RisingGP(X, X**3).fit(num_draws=16, seed=0), bound=0.2)  # doctest: +SKIP
+        >>> model = refine_sites(ClimbingGP(X, X**3).fit(num_draws=16, seed=0), bound=0.2)  # doctest: +SKIP
     """
     return model.refine_sites(bound, bounds=bounds, max_rounds=max_rounds, **options)  # type: ignore[attr-defined]

@@ -18,11 +18,13 @@ from pymc_botorch.models.ensemble import AbstractEnsemble
 from pymc_botorch.models.errors import InvalidDataError, botorch_errors
 from pymc_botorch.models.leave_one_out import log_densities
 
+DRAWS, MOST_DRAWS = 1000, 4000
+"""Of each model for its leave-one-out predictions: of many observations, and of few."""
 SAME = 1e-9
 """Difference, relative to the largest number of a column, of data that are the same but for rounding by transforms."""
 
 
-def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble], *, num_draws: int = 1000) -> Comparison:
+def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble], *, num_draws: int | None = None) -> Comparison:
     """Return a table of models of the same data: evidences and the weights that follow from them, and PSIS-LOO through ArviZ.
 
     The evidence is the density that a model's priors gave to the data before it saw them; with equal prior probabilities, models
@@ -34,7 +36,7 @@ def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble],
     Args:
         models: Fitted models by name, or a sequence, whose names are those of their classes.
         num_draws: At most how many draws of each to take for leave-one-out predictions, evenly spaced; each costs a factorisation
-            of the training covariance.
+            of the training covariance. None takes 4000 of up to 50 observations and fewer of more, at least 1000.
 
     Returns:
         A row for each model, which prints as a table. Of draws by NUTS, or of models with different improper priors, there are
@@ -66,7 +68,7 @@ def compare(models: Mapping[str, AbstractEnsemble] | Sequence[AbstractEnsemble],
     """
     by_name = _named(models)
     with botorch_errors():
-        check_counts(num_draws=(num_draws, MIN_DRAWS))
+        check_counts(num_draws=(MOST_DRAWS if num_draws is None else num_draws, MIN_DRAWS))
     candidates = {}
     for name, model in by_name.items():
         candidates[name] = Candidate(_log_densities(name, model, num_draws), _result(model))
@@ -112,7 +114,7 @@ def _result(model: AbstractEnsemble) -> SamplingResult | None:
     return result if isinstance(result, SamplingResult) else None
 
 
-def _log_densities(name: str, model: AbstractEnsemble, num_draws: int) -> np.ndarray:
+def _log_densities(name: str, model: AbstractEnsemble, num_draws: int | None) -> np.ndarray:
     stacked = stack_draws(model.idata)
     if stacked is None or stacked.count < MIN_DRAWS:
         count = 0 if stacked is None else stacked.count
@@ -121,7 +123,9 @@ def _log_densities(name: str, model: AbstractEnsemble, num_draws: int) -> np.nda
             "loaded has only the draws that the model kept."
         )
     with botorch_errors():
-        return log_densities(model.state, stacked.spread(num_draws))
+        n = len(model.state.fitted.y)
+        most = int(np.clip(MOST_DRAWS * (50 / n) ** 3, DRAWS, MOST_DRAWS)) if num_draws is None else num_draws
+        return log_densities(model.state, stacked.spread(most))
 
 
 def _check_same_data(models: Mapping[str, AbstractEnsemble]) -> None:
