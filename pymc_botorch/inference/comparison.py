@@ -35,7 +35,7 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model beside others of the same data.
+    """A model beside others of the same data: an entry of the ``models`` that :func:`pymc_botorch.compare` returns.
 
     Attributes:
         name: Its name.
@@ -49,15 +49,6 @@ class ComparedModel:
         unreliable: Number of observations that weights leave out with a Pareto ``k`` that is too large to rely on.
         method: Where its draws are from, as in ``SamplingResult``; ``"pymc"`` where they were not made here.
         trusted: Whether its fit gave no warning; None where it was not fitted here.
-
-    Example:
-        >>> import torch
-        >>> from pymc_botorch import FullyBayesianPyMCGP, compare
-        >>> X = torch.linspace(0, 1, 8, dtype=torch.double).unsqueeze(-1)
-        >>> models = {name: FullyBayesianPyMCGP(X, (6 * X).sin()).fit(seed=seed) for seed, name in enumerate("ab")}
-        >>> best = compare(models).models[0]
-        >>> best.method, best.trusted, best.unreliable <= 8
-        ('importance', True, True)
     """
 
     name: str
