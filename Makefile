@@ -12,14 +12,14 @@ demo:
 test test-all coverage: export OMP_NUM_THREADS = 1
 test test-all coverage: export OPENBLAS_NUM_THREADS = 1
 test test-all coverage: export MKL_NUM_THREADS = 1
-test:
-	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2
+test:  # contiguous tests in one process, which share what they compile
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --dist worksteal
 
 test-all:  # every case of modules with many cases of one kind
-	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --every-case
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --dist worksteal --every-case
 
 coverage:  # the test suite, with the floor of pyproject.toml
-	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --cov --cov-report=term --cov-report=xml
+	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-report=xml
 
 lint:
 	@python="$(PYTHON_OF_ENVIRONMENT)" && "$$python" -m ruff check . && "$$python" -m ruff format --check . && "$$python" -m mypy \

@@ -14,7 +14,7 @@ from pytensor.graph.op import HasInnerGraph, Op
 from pytensor.graph.traversal import io_toposort
 from pytensor.graph.type import Type
 
-VERSIONED = ("pytensor", "pymc", "pymc_botorch", "builtins")
+VERSIONED = ("pytensor", "pymc", "pymc_botorch", "numpy", "builtins")
 """Packages whose code does not change without their version."""
 DERIVED = {
     *("nfunc", "ufunc", "output_types_preference", "__epydoc_asRoutine", "fgraph", "kwargs", "_init_kwargs", "_fn"),
