@@ -40,7 +40,6 @@ CASES = {
     "test_derivatives_are_those_of_refits": 1,
     "test_derivatives_given_outcomes_have_the_moments_of_numpy": 2,
     "test_derivatives_of_an_optimum_by_optax_are_those_of_refits": 0,
-    "test_draws_of_pymc_are_taken_with_their_slopes": 0,
     "test_each_part_has_the_conditional_of_pymc_and_components_add_up": 1,
     "test_each_point_has_the_density_that_it_has_alone": 3,
     "test_errors_of_nuts_are_what_they_say": 0,

@@ -62,6 +62,7 @@ def _construct_inputs(
             feature_names=dataset.feature_names,
             outcome_names=dataset.outcome_names,
             validate_init=False,
+            group_indices=dataset.group_indices,
         )
     _check_columns(cls, dataset)
     _check_units(cls, dataset)

@@ -200,9 +200,9 @@ class AbstractEnsemble(AbstractBuiltGP):
         ``posterior_predictive``.
 
         Of a model whose state was loaded there are the draws that it keeps, with ``log_likelihood`` and ``posterior_predictive``
-        (``arviz.loo`` needs a hundred draws or more).
-        Of one made by :meth:`from_fitted` it is what was given, with these two where they were not, in the units of the gp; for
-        ``psense_summary`` add ``log_prior`` by ``pymc.stats.compute_log_prior``.
+        (``arviz.loo`` needs a hundred draws or more). Of one made by :meth:`from_fitted` it is what was given, with these two
+        where they were not, in the units of the gp; for ``psense_summary`` add ``log_prior`` by
+        ``pymc.stats.compute_log_prior``.
         """
         state = self.state
         if state.idata is not None:
